@@ -1,0 +1,91 @@
+"""Flags that the recipes share: budgets as the field writes them, data, output."""
+
+from fractions import Fraction
+
+import rocmr_keras as rk
+from absl import flags
+
+
+class _BudgetParser(flags.ArgumentParser):
+    """Reads `8/255` as well as `0.0314`."""
+
+    syntactic_help = "a fraction such as 8/255, or a decimal"
+
+    def parse(self, argument):
+        if isinstance(argument, (int, float)):
+            return float(argument)
+        try:
+            return float(Fraction(argument.strip()))
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"write a budget as 8/255 or 0.03, not {argument!r}")
+
+    def flag_type(self):
+        return "budget"
+
+
+class _BudgetSerializer(flags.ArgumentSerializer):
+    def serialize(self, value):
+        scaled = round(value * 255, 6)
+        return f"{scaled:g}/255" if scaled == int(scaled) else repr(value)
+
+
+def define_budget(name, default, help_text):
+    """Defines a flag of one budget, given as `8/255` or as a decimal."""
+    flags.DEFINE(_BudgetParser(), name, default, help_text, serializer=_BudgetSerializer())
+
+
+def parse_budgets(texts):
+    """Returns floats for a list such as `["2/255", "4/255"]`."""
+    parser = _BudgetParser()
+    return [parser.parse(text) for text in texts]
+
+
+def define_data_flags():
+    """Defines which data to read, and from where."""
+    flags.DEFINE_enum(
+        "dataset",
+        "emoji",
+        ["emoji", "karpathy", "albef", "coco", "flickr_tokens", "csv", "folder"],
+        "Format of the data; emoji comes from pip packages.",
+    )
+    flags.DEFINE_string("captions", None, "Captions file of the dataset.")
+    flags.DEFINE_string("images", None, "Folder of the images of the dataset.")
+
+
+def define_evaluation_flags():
+    """Defines the attacks of the final report."""
+    flags.DEFINE_list(
+        "eval_epsilons", "2/255,4/255,8/255", "Image budgets, in units of [0, 1]."
+    )
+    flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
+    flags.DEFINE_integer("eval_substitutions", 1, "Tokens replaced in each caption.")
+    flags.DEFINE_integer("eval_candidates", 64, "Swaps tried exactly for each token.")
+
+
+def load_data():
+    """Returns the splits that the data flags name."""
+    values = flags.FLAGS
+    given = {"captions": values.captions, "images": values.images}
+    options = {name: value for name, value in given.items() if value is not None}
+    return rk.data.load(values.dataset, **options)
+
+
+def threats(seed):
+    """Returns the threats that the evaluation flags name, the largest budget in `both`."""
+    values = flags.FLAGS
+    named, epsilons = {}, parse_budgets(values.eval_epsilons)
+    text_attack = rk.attacks.TokenSubstitution(
+        values.eval_substitutions, values.eval_candidates
+    )
+    for written, epsilon in zip(values.eval_epsilons, epsilons):
+        pgd = rk.attacks.PGD(epsilon, num_steps=values.eval_steps, seed=seed)
+        noise = rk.attacks.RandomNoise(epsilon, seed=seed)
+        named[f"noise {written}"] = rk.evaluation.Threat(noise)
+        named[f"pgd{values.eval_steps} {written}"] = rk.evaluation.Threat(pgd)
+        named[f"both {written}"] = rk.evaluation.Threat(
+            pgd, text_attack, protocol="both"
+        )
+    swaps = rk.attacks.RandomSubstitution(values.eval_substitutions, seed=seed)
+    named["random tokens"] = rk.evaluation.Threat(text_attack=swaps)
+    named["tokens"] = rk.evaluation.Threat(text_attack=text_attack)
+    return named

@@ -1,0 +1,26 @@
+"""Cross-modal retrieval that survives attack, for Keras 3."""
+
+from rocmr_keras import attacks
+from rocmr_keras import callbacks
+from rocmr_keras import data
+from rocmr_keras import evaluation
+from rocmr_keras import layers
+from rocmr_keras import losses
+from rocmr_keras import models
+from rocmr_keras import trainers
+from rocmr_keras.trainers import RoCMR
+from rocmr_keras.version import __version__
+
+
+__all__ = [
+    "RoCMR",
+    "__version__",
+    "attacks",
+    "callbacks",
+    "data",
+    "evaluation",
+    "layers",
+    "losses",
+    "models",
+    "trainers",
+]

@@ -1,0 +1,31 @@
+from rocmr_keras.attacks import norms
+from rocmr_keras.attacks import objectives
+from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.embedding_pgd import EmbeddingPGD
+from rocmr_keras.attacks.objectives import Target
+from rocmr_keras.attacks.perturb import encode_adversarial_texts
+from rocmr_keras.attacks.perturb import perturb_images
+from rocmr_keras.attacks.perturb import perturb_texts
+from rocmr_keras.attacks.pgd import PGD
+from rocmr_keras.attacks.query_encoder import QueryEncoder
+from rocmr_keras.attacks.random_noise import RandomNoise
+from rocmr_keras.attacks.random_substitution import RandomSubstitution
+from rocmr_keras.attacks.token_substitution import TokenSubstitution
+from rocmr_keras.attacks.token_substitution import Vocabulary
+
+__all__ = [
+    "Attack",
+    "EmbeddingPGD",
+    "PGD",
+    "QueryEncoder",
+    "RandomNoise",
+    "RandomSubstitution",
+    "Target",
+    "TokenSubstitution",
+    "Vocabulary",
+    "encode_adversarial_texts",
+    "norms",
+    "objectives",
+    "perturb_images",
+    "perturb_texts",
+]

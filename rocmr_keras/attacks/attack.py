@@ -1,0 +1,117 @@
+import keras
+from keras import ops
+
+from rocmr_keras.backend import value_and_grad
+
+
+class Attack(keras.layers.Layer):
+    """Base class of all attacks: raises a per-example loss within a budget.
+
+    An attack knows no model and no gallery. It is handed the inputs and a function
+    from inputs to one loss per example, larger being worse for the model, and returns
+    perturbed inputs. Subclasses implement `call(inputs, loss_fn, ...)` and say what
+    they perturb in `modality`: `"images"`, `"embeddings"` or `"tokens"`.
+
+    Attacks compute in float32 whatever the precision of the model, own the seed of
+    their randomness and cannot be changed after construction: a compiled training
+    step would go on with the old setting. What a schedule may change is
+    `epsilon_scale`, a non-trainable weight that multiplies the budget.
+
+    Args:
+        seed: Int, the seed of the attack's draws; `None` draws one. Defaults to `None`.
+
+    Attributes:
+        epsilon_scale: Scalar weight in [0, 1], starts at 1.
+        stalled_share: Float, the share of gradients that were zero or not finite
+            (such an example stays where it is) since `reset_counts`.
+    """
+
+    modality = None
+
+    def __init__(self, seed=None, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(autocast=False, **kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.epsilon_scale = self._counter("epsilon_scale", "ones")
+        self.stalled_gradients = self._counter("stalled_gradients", "zeros")
+        self.total_gradients = self._counter("total_gradients", "zeros")
+        self.built = True
+
+    def _counter(self, name, initializer):
+        return self.add_weight(
+            shape=(), initializer=initializer, trainable=False, name=name
+        )
+
+    def __setattr__(self, name, value):
+        settings = getattr(self, "_settings", ())
+        if name in settings and getattr(self, name) is not value:
+            raise AttributeError(
+                f"An attack cannot be changed after construction. Received: {name}="
+                f"{value!r}. Build a new {type(self).__name__}, or schedule the budget "
+                "through `epsilon_scale`."
+            )
+        super().__setattr__(name, value)
+
+    def _freeze(self):
+        """Called last in a constructor: the settings are final from here on."""
+        self._settings = tuple(self.get_config())
+
+    @property
+    def stalled_share(self):
+        total = float(ops.convert_to_numpy(self.total_gradients))
+        stalled = float(ops.convert_to_numpy(self.stalled_gradients))
+        return stalled / total if total else 0.0
+
+    def reset_counts(self):
+        """Sets the counts behind `stalled_share` back to zero."""
+        self.stalled_gradients.assign(0.0)
+        self.total_gradients.assign(0.0)
+
+    def count_gradients(self, stalled, total):
+        """Adds to the counts behind `stalled_share`."""
+        self.stalled_gradients.assign_add(stalled)
+        self.total_gradients.assign_add(total)
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("dtype", None)
+        config.pop("trainable", None)
+        return {**config, "seed": self.seed}
+
+
+def safe_gradient(loss_fn, inputs):
+    """Returns losses, a gradient that is finite everywhere, and who is stalled.
+
+    Args:
+        loss_fn: Callable from inputs to losses `(batch,)`.
+        inputs: Float tensor `(batch, ...)`.
+
+    Returns:
+        Tuple of losses `(batch,)`, gradient shaped like `inputs`, which is zero for an
+        example with any element that is not finite, and a float tensor `(batch,)` that
+        is 1 where the gradient is zero or was not finite.
+    """
+    losses, gradient = value_and_grad(loss_fn)(inputs)
+    gradient = ops.cast(gradient, "float32")
+    axes = tuple(range(1, len(gradient.shape)))
+    finite = ops.all(ops.isfinite(gradient), axis=axes, keepdims=True)
+    gradient = ops.where(finite, gradient, 0.0)
+    moves = ops.any(gradient != 0.0, axis=axes)
+    return losses, gradient, 1.0 - ops.cast(moves, "float32")
+
+
+def keep_better(best, best_losses, candidate, candidate_losses):
+    """Takes each example's candidate where its loss is higher.
+
+    A loss that is not finite never wins.
+
+    Returns:
+        Tuple of the better inputs and their losses `(batch,)`.
+    """
+    better = ops.logical_and(
+        candidate_losses > best_losses, ops.isfinite(candidate_losses)
+    )
+    shape = (-1,) + (1,) * (len(candidate.shape) - 1)
+    kept = ops.where(ops.reshape(better, shape), candidate, best)
+    return kept, ops.where(better, candidate_losses, best_losses)

@@ -1,0 +1,102 @@
+"""Joins an attack, a dual encoder and a target: from clean inputs to adversarial views.
+
+The attacks know no model and the objectives no attack; only these two functions see
+both. Training and evaluation call the same ones.
+"""
+
+import numpy as np
+from keras import ops
+
+from rocmr_keras.attacks import objectives
+from rocmr_keras.attacks.token_substitution import Vocabulary
+
+
+def perturb_images(model, attack, images, target, objective="contrastive"):
+    """Attacks images against fixed text embeddings.
+
+    Args:
+        model: A `DualEncoder`, or anything with its `encode_images`.
+        attack: An attack of modality `"images"`.
+        images: Float tensor `(batch, height, width, channels)` in [0, 1].
+        target: A `rocmr_keras.attacks.Target` over text embeddings.
+        objective: Name or callable, see `rocmr_keras.attacks.objectives.get`.
+            Defaults to `"contrastive"`.
+
+    Returns:
+        Float tensor like `images`.
+    """
+    objective = objectives.get(objective)
+
+    def loss_fn(attacked):
+        return objective(model.encode_images(attacked, training=False), target)
+
+    return attack(images, loss_fn=loss_fn)
+
+
+def perturb_texts(model, attack, batch, target, objective="contrastive"):
+    """Attacks texts against fixed image embeddings.
+
+    Args:
+        model: A `DualEncoder`, or anything with its `embed_tokens`,
+            `encode_text_embeddings`, `special_token_ids` and `text_encoder.embedding_table`.
+        attack: An attack of modality `"embeddings"` or `"tokens"`.
+        batch: Dict with `token_ids`, int `(batch, length)`, and `padding_mask`, bool
+            `(batch, length)`.
+        target: A `rocmr_keras.attacks.Target` over image embeddings.
+        objective: Name or callable, see `rocmr_keras.attacks.objectives.get`.
+            Defaults to `"contrastive"`.
+
+    Returns:
+        Dict with one entry: `text_perturbation`, float `(batch, length, dim)`, to be
+        added to the token embeddings, or `adversarial_token_ids`, int
+        `(batch, length)`.
+    """
+    objective = objectives.get(objective)
+    token_ids, padding_mask = batch["token_ids"], batch["padding_mask"]
+
+    def loss_fn(embeddings):
+        copies = ops.shape(embeddings)[0] // ops.shape(token_ids)[0]
+        attended = ops.tile(padding_mask, (copies, 1))
+        encoded = model.encode_text_embeddings(embeddings, attended, training=False)
+        return objective(encoded, target)
+
+    special = _special_tokens(model)
+    ordinary = ops.logical_not(ops.take(special, token_ids))
+    positions = ops.logical_and(padding_mask, ordinary)
+    if attack.modality == "tokens":
+        allowed = ops.logical_not(special)
+        vocabulary = Vocabulary(model.embed_tokens, model.text_encoder.embedding_table, allowed)
+        found = attack(
+            token_ids, loss_fn=loss_fn, positions=positions, vocabulary=vocabulary
+        )
+        return {"adversarial_token_ids": found}
+    embeddings = ops.cast(model.embed_tokens(token_ids), "float32")
+    found = attack(embeddings, loss_fn=loss_fn, positions=positions)
+    return {"text_perturbation": found - embeddings}
+
+
+def _special_tokens(model):
+    """Returns a bool tensor `(vocabulary_size,)`, true at padding, start, end, ..."""
+    ids = np.arange(model.text_encoder.embedding_table.shape[0])
+    return ops.convert_to_tensor(np.isin(ids, model.special_token_ids))
+
+
+def encode_adversarial_texts(model, batch, training=False):
+    """Encodes what `perturb_texts` found.
+
+    Args:
+        model: A `DualEncoder`.
+        batch: Batch dict with `token_ids`, `padding_mask`, and `text_perturbation` or
+            `adversarial_token_ids`.
+        training: Bool. Defaults to `False`.
+
+    Returns:
+        Float tensor `(batch, dim)`, L2-normalised.
+    """
+    padding_mask = batch["padding_mask"]
+    if "adversarial_token_ids" in batch:
+        token_ids = batch["adversarial_token_ids"]
+        return model.encode_texts(token_ids, padding_mask, training=training)
+    embeddings = model.embed_tokens(batch["token_ids"])
+    embeddings = embeddings + ops.cast(batch["text_perturbation"], embeddings.dtype)
+    return model.encode_text_embeddings(embeddings, padding_mask, training=training)

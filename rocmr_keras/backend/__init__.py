@@ -1,0 +1,27 @@
+"""The only room that imports a framework for computing.
+
+It offers `value_and_grad`, `AdversarialSteps` and `discard_updates`; the file of
+the active Keras backend is chosen once, at import.
+"""
+
+import keras
+
+from rocmr_keras.backend.scope import discard_updates
+
+if keras.config.backend() == "tensorflow":
+    from rocmr_keras.backend.tensorflow import AdversarialSteps
+    from rocmr_keras.backend.tensorflow import value_and_grad
+elif keras.config.backend() == "jax":
+    from rocmr_keras.backend.jax import AdversarialSteps
+    from rocmr_keras.backend.jax import value_and_grad
+elif keras.config.backend() == "torch":
+    from rocmr_keras.backend.torch import AdversarialSteps
+    from rocmr_keras.backend.torch import value_and_grad
+else:
+    raise ValueError(
+        "rocmr_keras runs on the Keras backends 'tensorflow', 'jax' and 'torch'. "
+        f"Received: KERAS_BACKEND={keras.config.backend()!r}. "
+        "Set the environment variable before Python starts."
+    )
+
+__all__ = ["AdversarialSteps", "discard_updates", "value_and_grad"]

@@ -1,0 +1,68 @@
+import jax
+import keras
+
+from rocmr_keras.backend.scope import discard_updates
+
+
+def value_and_grad(function):
+    """Turns a per-example loss into its values and its gradient by the input.
+
+    `function` runs in a nested scope that is thrown away, so that a layer which
+    writes to a variable leaks no tracer.
+
+    Args:
+        function: Callable from a float tensor to losses of shape `(batch,)`.
+
+    Returns:
+        A callable from a tensor to `(losses, gradient)`, where `gradient` is that of
+        the sum of the losses, shaped like the input, and zero where `function` does
+        not depend on it.
+    """
+
+    def total(inputs):
+        with discard_updates():
+            losses = function(inputs)
+        return losses.sum(), losses
+
+    def wrapped(inputs):
+        (_, losses), gradient = jax.value_and_grad(total, has_aux=True)(inputs)
+        return losses, gradient
+
+    return wrapped
+
+
+class AdversarialSteps:
+    """Mixin before `keras.Model`: perturb the batch, then take Keras's own step.
+
+    The model that mixes it in defines `perturb(data, training)`. Keras's steps on JAX are
+    functions of a state tuple: `perturb` runs on that state, and what it writes to
+    non-trainable variables (the seeds of the attacks) is handed on.
+    """
+
+    def train_step(self, state, data):
+        trainable, non_trainable, *rest = state
+        data, non_trainable = self._perturb_on(trainable, non_trainable, data, True)
+        return super().train_step((trainable, non_trainable, *rest), data)
+
+    def test_step(self, state, data):
+        trainable, non_trainable, *rest = state
+        data, non_trainable = self._perturb_on(trainable, non_trainable, data, False)
+        return super().test_step((trainable, non_trainable, *rest), data)
+
+    def predict_step(self, state, data):
+        trainable, non_trainable = state
+        data, non_trainable = self._perturb_on(trainable, non_trainable, data, False)
+        return super().predict_step((trainable, non_trainable), data)
+
+    def _perturb_on(self, trainable, non_trainable, data, training):
+        mapping = [
+            *zip(self.trainable_variables, trainable),
+            *zip(self.non_trainable_variables, non_trainable),
+        ]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            data = self.perturb(data, training=training)
+        updated = []
+        for variable, old in zip(self.non_trainable_variables, non_trainable):
+            new = scope.get_current_value(variable)
+            updated.append(old if new is None else new)
+        return data, updated

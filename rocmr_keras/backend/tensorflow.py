@@ -1,0 +1,48 @@
+import tensorflow as tf
+
+from rocmr_keras.backend.scope import discard_updates
+
+
+def value_and_grad(function):
+    """Turns a per-example loss into its values and its gradient by the input.
+
+    Only the input is differentiated: no gradient of a weight is computed, and
+    nothing that `function` writes to a Keras variable survives.
+
+    Args:
+        function: Callable from a float tensor to losses of shape `(batch,)`.
+
+    Returns:
+        A callable from a tensor to `(losses, gradient)`, where `gradient` is that of
+        the sum of the losses, shaped like the input, and zero where `function` does
+        not depend on it.
+    """
+
+    def wrapped(inputs):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            with discard_updates():
+                losses = function(inputs)
+            total = tf.reduce_sum(losses)
+        gradient = tape.gradient(
+            total, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return losses, gradient
+
+    return wrapped
+
+
+class AdversarialSteps:
+    """Mixin before `keras.Model`: perturb the batch, then take Keras's own step.
+
+    The model that mixes it in defines `perturb(data, training)`.
+    """
+
+    def train_step(self, data):
+        return super().train_step(self.perturb(data, training=True))
+
+    def test_step(self, data):
+        return super().test_step(self.perturb(data, training=False))
+
+    def predict_step(self, data):
+        return super().predict_step(self.perturb(data, training=False))

@@ -1,0 +1,52 @@
+import torch
+
+from rocmr_keras.backend.scope import discard_updates
+
+
+def value_and_grad(function):
+    """Turns a per-example loss into its values and its gradient by the input.
+
+    Works inside `torch.no_grad()` and leaves `.grad` of every weight alone.
+
+    Args:
+        function: Callable from a float tensor to losses of shape `(batch,)`.
+
+    Returns:
+        A callable from a tensor to `(losses, gradient)`, where `gradient` is that of
+        the sum of the losses, shaped like the input, and zero where `function` does
+        not depend on it.
+    """
+
+    def wrapped(inputs):
+        with torch.enable_grad(), discard_updates():
+            inputs = inputs.detach().requires_grad_()
+            losses = function(inputs)
+            if not losses.requires_grad:
+                return losses, torch.zeros_like(inputs)
+            (gradient,) = torch.autograd.grad(losses.sum(), inputs, allow_unused=True)
+        if gradient is None:
+            gradient = torch.zeros_like(inputs)
+        return losses.detach(), gradient
+
+    return wrapped
+
+
+class AdversarialSteps:
+    """Mixin before `keras.Model`: perturb the batch, then take Keras's own step.
+
+    The model that mixes it in defines `perturb(data, training)`. It runs without gradients:
+    attacks ask for theirs through `value_and_grad`.
+    """
+
+    def train_step(self, data):
+        return super().train_step(self._perturb_without_gradient(data, True))
+
+    def test_step(self, data):
+        return super().test_step(self._perturb_without_gradient(data, False))
+
+    def predict_step(self, data):
+        return super().predict_step(self._perturb_without_gradient(data, False))
+
+    def _perturb_without_gradient(self, data, training):
+        with torch.no_grad():
+            return self.perturb(data, training=training)

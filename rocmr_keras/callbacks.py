@@ -1,0 +1,169 @@
+import os
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class EpsilonWarmup(keras.callbacks.Callback):
+    """Raises the budget of the training attacks linearly from zero to full.
+
+    Early in training nothing is learnt from examples that are already beyond
+    recognition. Works through the `epsilon_scale` weight of the attacks, step by step,
+    so nothing is compiled again. Validation always runs at the full budget.
+
+    Args:
+        num_steps: Int, training steps until the budget is full, counted over the
+            whole run.
+
+    Raises:
+        ValueError: If `num_steps` is not positive, or the model has no attacks.
+
+    Example:
+
+    ```python
+    trainer.fit(batches, epochs=20, callbacks=[EpsilonWarmup(num_steps=500)])
+    ```
+    """
+
+    def __init__(self, num_steps):
+        super().__init__()
+        if num_steps < 1:
+            raise ValueError(
+                f"`num_steps` must be at least 1. Received: num_steps={num_steps!r}. "
+                "Leave the callback out to train at the full budget from the start."
+            )
+        self.num_steps = num_steps
+        self._attacks = []
+        self._step = 0
+
+    def on_train_begin(self, logs=None):
+        names = ("image_attack", "text_attack")
+        attacks = [getattr(self.model, name, None) for name in names]
+        self._attacks = [attack for attack in attacks if attack is not None]
+        if not self._attacks:
+            raise ValueError(
+                "`EpsilonWarmup` needs a model with `image_attack` or `text_attack`. "
+                f"Received: {type(self.model).__name__}. Train a `RoCMR` with attacks."
+            )
+        # Not zero when a run is resumed.
+        self._step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+        self._assign(self._scheduled())
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._step <= self.num_steps:
+            self._assign(self._scheduled())
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+
+    def on_test_begin(self, logs=None):
+        self._assign(1.0)
+
+    def on_test_end(self, logs=None):
+        self._assign(self._scheduled())
+
+    def _scheduled(self):
+        return min(self._step / self.num_steps, 1.0)
+
+    def _assign(self, scale):
+        # On JAX the weights live in the step's state while an epoch runs.
+        synchronise = getattr(self.model, "jax_state_sync", None)
+        if synchronise is not None:
+            synchronise()
+        for attack in self._attacks:
+            attack.epsilon_scale.assign(scale)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the whole training state after every epoch, so that a run can go on.
+
+    Unlike `keras.callbacks.BackupAndRestore` it keeps seeds too, never overwrites its
+    only copy (a kill while writing loses nothing), and refuses a damaged file. With
+    `rocmr_keras.data.batches(..., initial_epoch=epoch)` a resumed run equals one that
+    was never interrupted, to rounding.
+
+    Args:
+        path: Path of the `.npz` file. The state before it stays beside it as
+            `<path>.previous`.
+
+    Example:
+
+    ```python
+    checkpoint = Checkpoint("runs/a/state.npz")
+    epoch = checkpoint.restore(trainer)
+    trainer.fit(batches, initial_epoch=epoch, epochs=20, callbacks=[checkpoint])
+    ```
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = os.fspath(path)
+
+    def on_epoch_end(self, epoch, logs=None):
+        synchronise = getattr(self.model, "jax_state_sync", None)
+        if synchronise is not None:
+            synchronise()
+        values = [ops.convert_to_numpy(variable) for variable in _state(self.model)]
+        state = {f"variable_{index}": value for index, value in enumerate(values)}
+        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+        temporary = f"{self.path}.writing"
+        with open(temporary, "wb") as file:
+            np.savez(file, epoch=epoch + 1, **state)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(self.path):
+            os.replace(self.path, f"{self.path}.previous")
+        os.replace(temporary, self.path)
+
+    def restore(self, model):
+        """Loads the newest whole state into a compiled model.
+
+        Args:
+            model: The compiled trainer, built like the one that was saved.
+
+        Returns:
+            Int, the epoch to go on with: 0 where there is no state.
+
+        Raises:
+            ValueError: If there are states but all are damaged, or of another model.
+        """
+        damaged = []
+        for path in (self.path, f"{self.path}.previous"):
+            if not os.path.exists(path):
+                continue
+            try:
+                # Reading checks the CRC-32 of every array.
+                with np.load(path) as file:
+                    state = {name: file[name] for name in file.files}
+            except Exception as error:
+                damaged.append(f"{path}: {error}")
+                continue
+            return self._assign(model, state)
+        if damaged:
+            raise ValueError(
+                f"A checkpoint must be whole. Received: {'; '.join(damaged)}. "
+                "Delete the files to start from the beginning."
+            )
+        return 0
+
+    def _assign(self, model, state):
+        epoch = int(state.pop("epoch"))
+        variables = _state(model)
+        expected = [tuple(variable.shape) for variable in variables]
+        values = [state[f"variable_{index}"] for index in range(len(state))]
+        if [value.shape for value in values] != expected:
+            raise ValueError(
+                "The checkpoint must come from the same model, attacks and optimizer. "
+                f"Received: {self.path} with {len(values)} arrays; the model has "
+                f"{len(variables)} variables, or their shapes differ. "
+                "Resume with the flags of the first run, or use another folder."
+            )
+        for variable, value in zip(variables, values):
+            variable.assign(value)
+        return epoch
+
+
+def _state(model):
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]

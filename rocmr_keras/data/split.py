@@ -1,0 +1,152 @@
+import os
+
+import numpy as np
+
+
+class Split:
+    """Images and captions of one split, matched by id, many to many.
+
+    An image and a caption belong together if and only if their ids are equal:
+    several captions of one photo share its id, and so do several drawings of
+    one concept. Files are named here and read later, by
+    `rocmr_keras.data.batches`.
+
+    Args:
+        images: List of `N` file paths, or an array `(N, height, width, 3)`,
+            uint8 or float in `[0, 1]`.
+        image_ids: Integers `(N,)`, the id of each image.
+        captions: List of `M` strings.
+        caption_image_ids: Integers `(M,)`, the id of each caption's images.
+        name: String, shown in messages. Defaults to `""`.
+        skipped: Dict of a reason to the list of what was left out for it when the
+            split was read. Defaults to `None`, nothing.
+
+    Raises:
+        ValueError: If lengths differ, if an image has no caption or a caption
+            no image, or if an array of pixels has another shape or range.
+
+    Example:
+
+    ```python
+    split = rocmr_keras.data.Split(
+        images=["cat.jpg", "dog.jpg"],
+        image_ids=[0, 1],
+        captions=["a cat", "a sleeping cat", "a dog"],
+        caption_image_ids=[0, 0, 1],
+    )
+    len(split)  # 2 images
+    ```
+    """
+
+    def __init__(self, images, image_ids, captions, caption_image_ids, name="", skipped=None):
+        self.name = name
+        self.skipped = dict(skipped or {})
+        self.images = _check_images(images)
+        self.image_ids = np.asarray(image_ids, dtype="int32").reshape(-1)
+        self.captions = list(captions)
+        self.caption_image_ids = np.asarray(caption_image_ids, dtype="int32").reshape(-1)
+        self._check_lengths()
+        self._check_matches()
+
+    def __len__(self):
+        return len(self.images)
+
+    def __repr__(self):
+        return (
+            f"<Split name={self.name!r} images={len(self)} "
+            f"captions={len(self.captions)} ids={len(np.unique(self.image_ids))}>"
+        )
+
+    def captions_of(self, image_id):
+        """Returns the list of captions that share `image_id`."""
+        return [self.captions[i] for i in np.flatnonzero(self.caption_image_ids == image_id)]
+
+    def subset(self, n_images, seed=0):
+        """Draws images at random, with all captions of theirs.
+
+        Args:
+            n_images: Int, how many images to keep, at most `len(split)`.
+            seed: Int. Defaults to `0`.
+
+        Returns:
+            A `Split` in the same order as this one.
+
+        Raises:
+            ValueError: If `n_images` is not between 1 and `len(split)`.
+        """
+        if not 1 <= n_images <= len(self):
+            raise ValueError(
+                f"`n_images` must be between 1 and the number of images, {len(self)}. "
+                f"Received: n_images={n_images}. Ask for fewer images."
+            )
+        drawn = np.random.default_rng(seed).permutation(len(self))[:n_images]
+        return self.take(np.sort(drawn))
+
+    def take(self, indices):
+        """Keeps the images at `indices`, in that order, with their captions.
+
+        Args:
+            indices: Integers, positions in `images`.
+
+        Returns:
+            A `Split`.
+        """
+        image_ids = self.image_ids[indices]
+        kept = np.flatnonzero(np.isin(self.caption_image_ids, image_ids))
+        images = self.images
+        return Split(
+            images[indices] if isinstance(images, np.ndarray) else [images[i] for i in indices],
+            image_ids,
+            [self.captions[i] for i in kept],
+            self.caption_image_ids[kept],
+            name=self.name,
+            skipped=self.skipped,
+        )
+
+    def _check_lengths(self):
+        pairs = (
+            ("image_ids", self.image_ids, "images", self.images),
+            ("caption_image_ids", self.caption_image_ids, "captions", self.captions),
+        )
+        for ids_name, ids, items_name, items in pairs:
+            if len(ids) != len(items):
+                raise ValueError(
+                    f"`{ids_name}` must have one entry for each of `{items_name}`. Received: "
+                    f"len({ids_name})={len(ids)}, len({items_name})={len(items)}. "
+                    "Repeat the id where several share it."
+                )
+
+    def _check_matches(self):
+        lonely = np.setdiff1d(self.image_ids, self.caption_image_ids)
+        if lonely.size:
+            where = int(np.flatnonzero(self.image_ids == lonely[0])[0])
+            what = where if isinstance(self.images, np.ndarray) else repr(self.images[where])
+            raise ValueError(
+                f"Every image must have a caption. Received: {lonely.size} image ids without "
+                f"one, first image_id={lonely[0]} (image {what}). Leave these images out."
+            )
+        orphans = np.setdiff1d(self.caption_image_ids, self.image_ids)
+        if orphans.size:
+            where = int(np.flatnonzero(self.caption_image_ids == orphans[0])[0])
+            raise ValueError(
+                f"Every caption must have an image. Received: {orphans.size} ids without one, first "
+                f"caption_image_id={orphans[0]} (caption {self.captions[where][:80]!r}). "
+                "Leave these captions out."
+            )
+
+
+def _check_images(images):
+    if not isinstance(images, np.ndarray):
+        return [os.fspath(path) for path in images]
+    if images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            "An array of `images` must have the shape (N, height, width, 3). "
+            f"Received: images.shape={images.shape}. Repeat a gray channel three times."
+        )
+    if images.dtype != "uint8" and not (images.size and 0 <= images.min() <= images.max() <= 1):
+        raise ValueError(
+            "An array of `images` must be uint8, or float in [0, 1]. "
+            f"Received: images.dtype={images.dtype}, range [{images.min()}, {images.max()}]. "
+            "Divide by 255, or convert to uint8."
+        )
+    return images

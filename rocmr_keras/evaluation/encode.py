@@ -1,0 +1,108 @@
+import keras
+import numpy as np
+
+from rocmr_keras.attacks import QueryEncoder
+
+
+class Embeddings:
+    """The embeddings of a split and who belongs to whom.
+
+    Args:
+        images: Float array `(images, dim)`.
+        texts: Float array `(texts, dim)`.
+        image_ids: Int array `(images,)`.
+        text_ids: Int array `(texts,)`, equal to the id of the images they describe.
+    """
+
+    def __init__(self, images, texts, image_ids, text_ids):
+        self.images = images
+        self.texts = texts
+        self.image_ids = np.asarray(image_ids)
+        self.text_ids = np.asarray(text_ids)
+
+
+def encode(model, split, batch_size=64, verbose=1):
+    """Encodes all images and captions of a split, clean.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        split: A `rocmr_keras.data.Split`.
+        batch_size: Int. Defaults to `64`.
+        verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+
+    Returns:
+        `Embeddings`.
+    """
+    parts = {}
+    for modality in ("images", "texts"):
+        encoder = QueryEncoder(model, modality)
+        run = _run(encoder, split, modality, batch_size, verbose)
+        parts[modality] = run["embeddings"]
+    return Embeddings(**parts, image_ids=split.image_ids, text_ids=_text_ids(split))
+
+
+def encode_attacked(
+    model,
+    split,
+    modality,
+    attack,
+    gallery,
+    objective="contrastive",
+    batch_size=64,
+    indices=None,
+    verbose=1,
+):
+    """Attacks the queries of one modality and encodes what was found.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        split: A `rocmr_keras.data.Split`.
+        modality: `"images"` or `"texts"`, which side of the split is attacked.
+        attack: An attack on that modality. A fresh copy is run: the result depends on
+            its seed, not on what it did before.
+        gallery: `Embeddings`; the other side of it is what the queries search.
+        objective: Name or callable. Defaults to `"contrastive"`.
+        batch_size: Int. Defaults to `64`.
+        indices: Int array, the queries to attack; all by default.
+        verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+
+    Returns:
+        Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`, and `stalled_share`,
+        the share of gradients that were zero or not finite.
+    """
+    attack = type(attack).from_config(attack.get_config())
+    searched = (gallery.texts, gallery.text_ids)
+    if modality == "texts":
+        searched = (gallery.images, gallery.image_ids)
+    encoder = QueryEncoder(model, modality, attack, objective, *searched)
+    found = _run(encoder, split, modality, batch_size, verbose, indices)
+    return {**found, "stalled_share": attack.stalled_share}
+
+
+def _run(encoder, split, modality, batch_size, verbose, indices=None):
+    """Feeds the queries in batches of one size, so that one trace serves them all."""
+    if indices is None:
+        indices = np.arange(len(split.images if modality == "images" else split.captions))
+    starts = range(0, len(indices), batch_size)
+    bar = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
+    outputs = []
+    for start in starts:
+        chosen = indices[start : start + batch_size]
+        padded = np.resize(chosen, batch_size)
+        batch = _batch(encoder.dual_encoder.preprocessor, split, modality, padded)
+        output = encoder.predict_on_batch(batch)
+        outputs.append({key: value[: len(chosen)] for key, value in output.items()})
+        bar.add(1)
+    return {key: np.concatenate([part[key] for part in outputs]) for key in outputs[0]}
+
+
+def _batch(preprocessor, split, modality, indices):
+    if modality == "images":
+        images = preprocessor.load_images([split.images[index] for index in indices])
+        return {"images": images, "image_ids": split.image_ids[indices]}
+    tokens = preprocessor.tokenize([split.captions[index] for index in indices])
+    return {**tokens, "image_ids": _text_ids(split)[indices]}
+
+
+def _text_ids(split):
+    return np.asarray(split.caption_image_ids)

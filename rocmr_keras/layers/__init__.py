@@ -1,0 +1,23 @@
+"""Small Keras layers the towers are made of."""
+
+from rocmr_keras.layers.initializers import PortableNormal
+from rocmr_keras.layers.l2_normalize import l2_normalize
+from rocmr_keras.layers.masked_average_pooling import MaskedAveragePooling
+from rocmr_keras.layers.pixel_normalization import PixelNormalization
+from rocmr_keras.layers.position_embedding import PositionEmbedding
+from rocmr_keras.layers.residual_block import ResidualBlock
+from rocmr_keras.layers.similarity_head import SimilarityHead
+from rocmr_keras.layers.token_embedding import TokenEmbedding
+from rocmr_keras.layers.transformer_block import TransformerBlock
+
+__all__ = [
+    "MaskedAveragePooling",
+    "PixelNormalization",
+    "PortableNormal",
+    "PositionEmbedding",
+    "ResidualBlock",
+    "SimilarityHead",
+    "TokenEmbedding",
+    "TransformerBlock",
+    "l2_normalize",
+]

@@ -1,0 +1,104 @@
+"""Temperature and bias of the similarity logits."""
+
+import math
+
+import keras
+from keras import ops
+
+MAX_SCALE = 100.0
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class SimilarityHead(keras.layers.Layer):
+    """Turns two sets of unit vectors into logits: `scale * cosine + bias`.
+
+    Holds `logit_scale`, the logarithm of the inverse temperature, as CLIP
+    does, and optionally `logit_bias`, as SigLIP does. The scale never
+    exceeds 100: the optimizer clips the weight after each step, and
+    `scale()` clips its value with a gradient that passes through, so that a
+    weight at the cap can still come back down.
+
+    Args:
+        initial_temperature: Float above 0, divides the cosines at the
+            start. Defaults to `0.07`.
+        use_bias: Boolean, whether a learnt bias, -10 at the start, is added;
+            meant for the pairwise sigmoid loss. Defaults to `False`.
+        **kwargs: `name`, `trainable` of a Keras layer.
+
+    Call arguments:
+        image_embeddings: Float tensor `(B_i, P)` of unit vectors.
+        text_embeddings: Float tensor `(B_t, P)` of unit vectors.
+
+    Returns:
+        Float32 logits `(B_i, B_t)`, rows images, columns texts.
+
+    Raises:
+        ValueError: If `initial_temperature` is not a number that gives a
+            scale in `(0, 100]`.
+
+    Example:
+
+    ```python
+    head = rocmr_keras.layers.SimilarityHead()
+    logits = head(image_embeddings, text_embeddings)
+    ```
+
+    Reference:
+        - [Radford et al., 2021](https://arxiv.org/abs/2103.00020)
+        - [Zhai et al., 2023](https://arxiv.org/abs/2303.15343)
+    """
+
+    def __init__(self, initial_temperature=0.07, use_bias=False, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        if not initial_temperature >= 1.0 / MAX_SCALE:
+            raise ValueError(
+                "`initial_temperature` must be at least 0.01, the inverse of "
+                "the largest scale. Received: "
+                f"initial_temperature={initial_temperature}. CLIP and SigLIP "
+                "start at 0.07 and 0.1."
+            )
+        self.initial_temperature = initial_temperature
+        self.use_bias = use_bias
+        self.build()
+
+    def build(self):
+        start = -math.log(self.initial_temperature)
+        self.logit_scale = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(start),
+            constraint=_cap,
+            name="logit_scale",
+        )
+        self.logit_bias = None
+        if self.use_bias:
+            self.logit_bias = self.add_weight(
+                shape=(), initializer=keras.initializers.Constant(-10.0), name="logit_bias"
+            )
+
+    def scale(self):
+        weight = ops.convert_to_tensor(self.logit_scale)
+        excess = ops.relu(weight - math.log(MAX_SCALE))
+        return ops.exp(weight - ops.stop_gradient(excess))
+
+    def bias(self):
+        if self.logit_bias is None:
+            return ops.convert_to_tensor(0.0, dtype="float32")
+        return ops.convert_to_tensor(self.logit_bias)
+
+    def call(self, image_embeddings, text_embeddings):
+        cosine = ops.matmul(image_embeddings, ops.transpose(text_embeddings))
+        return self.scale() * cosine + self.bias()
+
+    def compute_output_shape(self, image_embeddings_shape, text_embeddings_shape):
+        return (image_embeddings_shape[0], text_embeddings_shape[0])
+
+    def get_config(self):
+        config = super().get_config()
+        config["initial_temperature"] = self.initial_temperature
+        config["use_bias"] = self.use_bias
+        return config
+
+
+def _cap(weight):
+    return ops.minimum(weight, math.log(MAX_SCALE))

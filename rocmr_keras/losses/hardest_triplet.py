@@ -1,0 +1,54 @@
+import keras
+from keras import ops
+
+_FAR = 1e9
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class HardestTriplet:
+    """Hinge between each positive pair and the hardest negative, in both directions.
+
+    Works on cosine similarities, without a temperature: `scale` and `bias` are
+    ignored. Sharper and less stable early in training than `SymmetricSoftmax`.
+
+    Args:
+        margin: Float, by how much a positive must lead, in units of cosine similarity.
+            Defaults to `0.2`.
+
+    Call arguments:
+        similarities: Float tensor `(rows, columns)`, cosine similarities.
+        positives: Bool tensor `(rows, columns)`.
+        scale: Ignored.
+        bias: Ignored.
+
+    Returns:
+        Scalar float tensor: the mean over positive pairs of both hinges; a row or
+        column without a negative costs nothing.
+
+    Raises:
+        ValueError: If `margin` is not positive.
+
+    Reference:
+        Faghri et al., "VSE++: Improving Visual-Semantic Embeddings with Hard
+        Negatives", 2018 (arXiv:1707.05612).
+    """
+
+    def __init__(self, margin=0.2):
+        if not margin > 0:
+            raise ValueError(
+                f"`margin` must be positive. Received: margin={margin!r}. "
+                "Cosine similarities differ by at most 2; 0.2 is usual."
+            )
+        self.margin = margin
+
+    def __call__(self, similarities, positives, scale=1.0, bias=0.0):
+        negatives = ops.where(positives, -_FAR, similarities)
+        by_row = ops.max(negatives, axis=1, keepdims=True)
+        by_column = ops.max(negatives, axis=0, keepdims=True)
+        hinges = ops.relu(self.margin + by_row - similarities)
+        hinges = hinges + ops.relu(self.margin + by_column - similarities)
+        weights = ops.cast(positives, similarities.dtype)
+        return ops.sum(weights * hinges) / ops.sum(weights)
+
+    def get_config(self):
+        return {"margin": self.margin}

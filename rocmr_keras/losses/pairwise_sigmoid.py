@@ -1,0 +1,33 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class PairwiseSigmoid:
+    """Each pair judged alone: match or no match.
+
+    Unlike `SymmetricSoftmax` it needs no normalisation over the batch and treats
+    several positives without sharing; it wants the learnt bias of
+    `DualEncoder(use_logit_bias=True)`, because nearly all pairs are negatives.
+
+    Call arguments:
+        similarities: Float tensor `(rows, columns)`, cosine similarities.
+        positives: Bool tensor `(rows, columns)`.
+        scale: Scalar, the inverse temperature. Defaults to `1.0`.
+        bias: Scalar added to the logits. Defaults to `0.0`.
+
+    Returns:
+        Scalar float tensor: the sum over pairs, divided by the number of rows.
+
+    Reference:
+        Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (SigLIP), 2023
+        (arXiv:2303.15343).
+    """
+
+    def __call__(self, similarities, positives, scale=1.0, bias=0.0):
+        logits = scale * similarities + bias
+        signs = ops.where(positives, 1.0, -1.0)
+        return ops.mean(ops.sum(ops.softplus(-signs * logits), axis=1))
+
+    def get_config(self):
+        return {}

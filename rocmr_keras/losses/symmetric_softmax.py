@@ -1,0 +1,50 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class SymmetricSoftmax:
+    """InfoNCE in both directions: rows look for their columns, columns for their rows.
+
+    Every other item of the batch is a rival, so it profits from large batches. Items
+    with several positives share the target evenly among them. Compare
+    `PairwiseSigmoid`, which judges each pair alone, and `HardestTriplet`, which sees
+    the hardest rival only.
+
+    Call arguments:
+        similarities: Float tensor `(rows, columns)`, cosine similarities.
+        positives: Bool tensor `(rows, columns)`, at least one in each row and column.
+        scale: Scalar, the inverse temperature. Defaults to `1.0`.
+        bias: Scalar added to the logits; softmax ignores it. Defaults to `0.0`.
+
+    Returns:
+        Scalar float tensor.
+
+    Example:
+
+    ```python
+    loss = SymmetricSoftmax()(similarities, positives, scale=1 / 0.07)
+    ```
+
+    Reference:
+        Radford et al., "Learning Transferable Visual Models From Natural Language
+        Supervision" (CLIP), 2021 (arXiv:2103.00020); Khosla et al., "Supervised
+        Contrastive Learning", 2020 (arXiv:2004.11362), for several positives.
+    """
+
+    def __call__(self, similarities, positives, scale=1.0, bias=0.0):
+        logits = scale * similarities + bias
+        positives = ops.cast(positives, logits.dtype)
+        rows = _cross_entropy(logits, positives, axis=1)
+        columns = _cross_entropy(logits, positives, axis=0)
+        return (rows + columns) / 2.0
+
+    def get_config(self):
+        return {}
+
+
+def _cross_entropy(logits, positives, axis):
+    """Mean over one axis of the cross-entropy with evenly shared positives."""
+    log_shares = ops.log_softmax(logits, axis=axis)
+    own = ops.sum(positives * log_shares, axis=axis) / ops.sum(positives, axis=axis)
+    return -ops.mean(own)

@@ -1,0 +1,17 @@
+"""Image towers, a text tower, and the dual encoder that joins two."""
+
+from rocmr_keras.models.convolutional_image_encoder import ConvolutionalImageEncoder
+from rocmr_keras.models.dual_encoder import DualEncoder
+from rocmr_keras.models.sizes import SIZES
+from rocmr_keras.models.sizes import build
+from rocmr_keras.models.text_encoder import TextEncoder
+from rocmr_keras.models.vision_transformer import VisionTransformer
+
+__all__ = [
+    "ConvolutionalImageEncoder",
+    "DualEncoder",
+    "SIZES",
+    "TextEncoder",
+    "VisionTransformer",
+    "build",
+]

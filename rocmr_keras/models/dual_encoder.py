@@ -1,0 +1,206 @@
+"""An image tower and a text tower that meet in one space."""
+
+import keras
+from keras import ops
+
+from rocmr_keras.layers import parts
+from rocmr_keras.layers.l2_normalize import l2_normalize
+from rocmr_keras.layers.similarity_head import SimilarityHead
+from rocmr_keras.models import towers
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class DualEncoder(keras.Model):
+    """Joins an image and a text tower into one space of unit vectors.
+
+    Any pair of Keras towers will do. The image tower maps images to
+    `(B, width)`; the text tower has `embed`, `encode` and
+    `embedding_table` as `TextEncoder` does. Both are built and tell their
+    width in a `projection_dim` attribute (or are functional models).
+    Knows no loss and no attack: `RoCMR` trains it.
+
+    Args:
+        image_encoder: Keras layer or model, `(B, H, W, 3)` in `[0, 1]` to
+            `(B, width)`.
+        text_encoder: Keras layer or model with `embed(token_ids)`,
+            `encode(embeddings, padding_mask, training)` and
+            `embedding_table`.
+        preprocessor: Serializable object with `tokenize(texts)` and
+            `special_token_ids`, saved along; `None` for a model that is fed
+            token ids only.
+        projection_dim: Integer, width of the common space, reached by one
+            bias-free dense layer per tower. Defaults to `None`: no such
+            layers, towers of equal width.
+        initial_temperature: Float, at least 0.01. Defaults to `0.07`.
+        use_logit_bias: Boolean, whether the logits have a learnt bias.
+            Defaults to `False`.
+        **kwargs: `name`, `trainable`, `dtype` of a Keras model.
+
+    Call arguments:
+        inputs: Dict with `"images"`, `"token_ids"` and `"padding_mask"`;
+            other entries are ignored.
+        training: Boolean, handed to both towers.
+
+    Returns:
+        Dict with `"image_embeddings"` and `"text_embeddings"`, float32
+        `(B, P)`, rows of length 1.
+
+    Raises:
+        ValueError: If a tower lacks a method, is not built or hides its
+            width, or if the widths differ without a `projection_dim`.
+
+    Example:
+
+    ```python
+    model = rocmr_keras.models.DualEncoder(
+        rocmr_keras.models.ConvolutionalImageEncoder(projection_dim=64),
+        rocmr_keras.models.TextEncoder(1000, projection_dim=64),
+    )
+    token_ids = np.array([[2, 7, 3, 0]])
+    texts = model.encode_texts(token_ids, token_ids != 0)  # (1, 64)
+    ```
+    """
+
+    def __init__(
+        self,
+        image_encoder,
+        text_encoder,
+        preprocessor=None,
+        projection_dim=None,
+        initial_temperature=0.07,
+        use_logit_bias=False,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.widths = towers.check(image_encoder, text_encoder, projection_dim)
+        self.image_encoder = image_encoder
+        self.text_encoder = text_encoder
+        self.preprocessor = preprocessor
+        self.projection_dim = projection_dim
+        self.initial_temperature = initial_temperature
+        self.use_logit_bias = use_logit_bias
+        self.build()
+
+    def build(self):
+        self.image_projection = self.text_projection = None
+        if self.projection_dim is not None:
+            self.image_projection = self._make_projection("image_projection", self.widths[0])
+            self.text_projection = self._make_projection("text_projection", self.widths[1])
+        self.similarity_head = SimilarityHead(
+            self.initial_temperature, self.use_logit_bias, name="similarity_head"
+        )
+
+    def _make_projection(self, name, width):
+        return parts.dense(width, self.projection_dim, name, "float32", use_bias=False)
+
+    @property
+    def special_token_ids(self):
+        """Ids no attack may change or insert; `()` without a preprocessor."""
+        return tuple(getattr(self.preprocessor, "special_token_ids", ()))
+
+    def encode_images(self, images, training=False):
+        """Encodes images.
+
+        Args:
+            images: Float tensor `(B, H, W, 3)` in `[0, 1]`.
+            training: Boolean, handed to the tower. Defaults to `False`.
+
+        Returns:
+            Float32 tensor `(B, P)`, rows of length 1.
+
+        Raises:
+            ValueError: If `images` is not a batch of float images.
+        """
+        images = towers.check_images(images)
+        x = self.image_encoder(images, training=training)
+        return _to_unit(x, self.image_projection)
+
+    def encode_texts(self, token_ids, padding_mask=None, training=False):
+        """Encodes captions, as token ids or as strings.
+
+        Args:
+            token_ids: Integer tensor `(B, L)`; or a list of strings, which
+                the preprocessor tokenizes.
+            padding_mask: Boolean tensor `(B, L)`, True at real tokens;
+                `None` with strings.
+            training: Boolean, handed to the tower. Defaults to `False`.
+
+        Returns:
+            Float32 tensor `(B, P)`, rows of length 1.
+
+        Raises:
+            ValueError: If strings come without a preprocessor, or ids
+                without a mask.
+        """
+        if towers.is_strings(token_ids):
+            token_ids, padding_mask = towers.tokenize(self.preprocessor, token_ids)
+        token_ids, padding_mask = towers.check_token_ids(token_ids, padding_mask)
+        rows = self.embed_tokens(token_ids)
+        return self.encode_text_embeddings(rows, padding_mask, training=training)
+
+    def embed_tokens(self, token_ids):
+        """Looks up the text tower's `(B, L, D)` rows of `(B, L)` tokens."""
+        return self.text_encoder.embed(ops.convert_to_tensor(token_ids, dtype="int32"))
+
+    def encode_text_embeddings(self, embeddings, padding_mask, training=False):
+        """Encodes captions from their token embeddings on.
+
+        Args:
+            embeddings: Float tensor `(B, L, D)`, as `embed_tokens` gives.
+            padding_mask: Boolean tensor `(B, L)`, True at real tokens.
+            training: Boolean, handed to the tower. Defaults to `False`.
+
+        Returns:
+            Float32 tensor `(B, P)`, rows of length 1.
+        """
+        embeddings = ops.convert_to_tensor(embeddings)
+        padding_mask = ops.convert_to_tensor(padding_mask, dtype="bool")
+        x = self.text_encoder.encode(embeddings, padding_mask, training=training)
+        return _to_unit(x, self.text_projection)
+
+    def similarity(self, image_embeddings, text_embeddings):
+        """Cosines `(B_i, B_t)` of unit vectors, rows images."""
+        return ops.matmul(image_embeddings, ops.transpose(text_embeddings))
+
+    def logits(self, image_embeddings, text_embeddings):
+        """Scaled and shifted cosines `(B_i, B_t)`, rows images."""
+        return self.similarity_head(image_embeddings, text_embeddings)
+
+    def scale(self):
+        """Inverse temperature, a float32 scalar, at most 100."""
+        return self.similarity_head.scale()
+
+    def bias(self):
+        """Bias of the logits, a float32 scalar, 0 when there is none."""
+        return self.similarity_head.bias()
+
+    def call(self, inputs, training=None):
+        texts = self.encode_texts(
+            inputs["token_ids"], inputs["padding_mask"], training=training
+        )
+        images = self.encode_images(inputs["images"], training=training)
+        return {"image_embeddings": images, "text_embeddings": texts}
+
+    def get_config(self):
+        config = keras.layers.Layer.get_config(self)
+        serialize = keras.saving.serialize_keras_object
+        config["image_encoder"] = serialize(self.image_encoder)
+        config["text_encoder"] = serialize(self.text_encoder)
+        config["preprocessor"] = serialize(self.preprocessor)
+        config["projection_dim"] = self.projection_dim
+        config["initial_temperature"] = self.initial_temperature
+        config["use_logit_bias"] = self.use_logit_bias
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for name in ("image_encoder", "text_encoder", "preprocessor"):
+            config[name] = keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+
+def _to_unit(x, projection):
+    return l2_normalize(x if projection is None else projection(x))

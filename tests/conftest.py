@@ -1,0 +1,11 @@
+"""Settings of the whole suite, which runs once for each `KERAS_BACKEND`."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+if keras.config.backend() == "torch":
+    # Before TensorFlow, as Keras itself does: the other order can crash.
+    import torch  # noqa: F401
