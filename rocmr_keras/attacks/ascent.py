@@ -2,11 +2,8 @@ from keras import ops
 
 from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.attack import safe_gradient
+from rocmr_keras.backend import UNROLLED_STEPS
 from rocmr_keras.backend import discard_updates
-
-# XLA on CPUs runs convolutions inside a loop 1.3 to 1.8 times slower than unrolled,
-# and compiles a loop once: short (training) attacks are unrolled, long ones looped.
-_UNROLLED_STEPS = 4
 
 
 def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True):
@@ -37,7 +34,7 @@ def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True):
     # Without `keep_best` the second and third entries are carried, never read.
     losses = _forward(loss_fn, clean) if keep_best else ops.zeros(())
     state = (start, clean, losses, ops.zeros(()))
-    if num_steps <= _UNROLLED_STEPS:
+    if num_steps <= UNROLLED_STEPS:
         for index in range(num_steps):
             state = advance(index, state)
     else:

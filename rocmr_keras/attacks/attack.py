@@ -49,13 +49,13 @@ class Attack(keras.layers.Layer):
             raise AttributeError(
                 f"An attack cannot be changed after construction. Received: {name}="
                 f"{value!r}. Build a new {type(self).__name__}, or schedule the budget "
-                "through `epsilon_scale`."
+                "through `epsilon_scale.assign(...)`."
             )
         super().__setattr__(name, value)
 
     def _freeze(self):
         """Called last in a constructor: the settings are final from here on."""
-        self._settings = tuple(self.get_config())
+        self._settings = (*self.get_config(), "epsilon_scale")
 
     @property
     def stalled_share(self):

@@ -1,4 +1,7 @@
-"""Checks of constructor arguments that several attacks share."""
+"""Checks of arguments that several attacks share."""
+
+import keras
+from keras import ops
 
 
 def check_budget(name, value, optional=False):
@@ -21,3 +24,25 @@ def check_count(name, value, least=1):
             f"Received: {name}={value!r}."
         )
     return value
+
+
+def check_range(name, value):
+    """Returns `value` as a tuple if it is a pair of increasing numbers."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else ()
+    if len(pair) != 2 or not pair[0] < pair[1]:
+        raise ValueError(
+            f"`{name}` must be a pair (lowest, highest). "
+            f"Received: {name}={value!r}. Images in [0, 1] have {name}=(0.0, 1.0)."
+        )
+    return pair
+
+
+def check_float_images(images):
+    """Returns `images` in float32; refuses integers, whose range is another."""
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if "float" not in dtype:
+        raise ValueError(
+            "An attack takes float images in its `value_range`. "
+            f"Received: inputs of dtype {dtype}. Divide uint8 pixels by 255."
+        )
+    return ops.cast(images, "float32")

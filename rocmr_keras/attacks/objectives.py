@@ -178,7 +178,7 @@ def get(identifier):
     """
     if callable(identifier):
         return identifier
-    if identifier in _OBJECTIVES:
+    if isinstance(identifier, str) and identifier in _OBJECTIVES:
         return _OBJECTIVES[identifier]
     raise ValueError(
         f"`objective` must be one of {sorted(_OBJECTIVES)} or a callable. "

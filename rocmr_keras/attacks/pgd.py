@@ -7,6 +7,8 @@ from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
+from rocmr_keras.attacks.checks import check_float_images
+from rocmr_keras.attacks.checks import check_range
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -38,11 +40,12 @@ class PGD(Attack):
         loss_fn: Callable from such a tensor to losses `(batch,)`.
 
     Returns:
-        Float tensor like `inputs`, in the ball and in the range.
+        Float32 tensor like `inputs`, in the ball and in the range.
 
     Raises:
-        ValueError: If a budget is negative, a count is not positive, or `num_restarts`
-            is given without `keep_best`.
+        ValueError: If a budget is negative, a count is not positive, the range is
+            empty, the inputs are integers, or `num_restarts` is given without
+            `keep_best`.
 
     Example:
 
@@ -79,7 +82,7 @@ class PGD(Attack):
         self.random_start = random_start
         self.num_restarts = check_count("num_restarts", num_restarts)
         self.keep_best = keep_best
-        self.value_range = tuple(value_range)
+        self.value_range = check_range("value_range", value_range)
         self._ball = norms.get(norm)
         if num_restarts > 1 and not keep_best:
             raise ValueError(
@@ -90,6 +93,7 @@ class PGD(Attack):
         self._freeze()
 
     def call(self, inputs, loss_fn):
+        inputs = check_float_images(inputs)
         radius = self.epsilon * self.epsilon_scale
         best, best_losses = None, None
         for _ in range(self.num_restarts):

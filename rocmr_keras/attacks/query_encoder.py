@@ -50,7 +50,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         gallery_ids=None,
     ):
         super().__init__(autocast=False)
-        _check(modality, attack, gallery)
+        _check(modality, attack, gallery, gallery_ids)
         self.dual_encoder = model
         self.modality = modality
         self.attack = attack
@@ -112,7 +112,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
 _FITTING = {"images": ("images",), "texts": ("embeddings", "tokens")}
 
 
-def _check(modality, attack, gallery):
+def _check(modality, attack, gallery, gallery_ids):
     if modality not in _FITTING:
         raise ValueError(
             "`modality` must be 'images' or 'texts'. "
@@ -126,8 +126,10 @@ def _check(modality, attack, gallery):
             f"{_FITTING[modality]}. Received: attack={type(attack).__name__}, which "
             f"perturbs {attack.modality!r}. Choose an attack that fits."
         )
-    if gallery is None:
+    if gallery is None or gallery_ids is None:
+        missing = "gallery" if gallery is None else "gallery_ids"
         raise ValueError(
-            "An attack needs the gallery that the queries search. "
-            "Received: gallery=None. Pass the clean embeddings of the other modality."
+            "An attack needs the gallery that the queries search, and its ids. "
+            f"Received: {missing}=None. Pass the clean embeddings of the other "
+            "modality and the id of each."
         )

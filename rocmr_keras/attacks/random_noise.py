@@ -4,6 +4,8 @@ from keras import ops
 from rocmr_keras.attacks import norms
 from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.checks import check_budget
+from rocmr_keras.attacks.checks import check_float_images
+from rocmr_keras.attacks.checks import check_range
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -21,7 +23,11 @@ class RandomNoise(Attack):
         loss_fn: Ignored; taken so that it stands in for any image attack.
 
     Returns:
-        Float tensor like `inputs`, in the ball and in the range.
+        Float32 tensor like `inputs`, in the ball and in the range.
+
+    Raises:
+        ValueError: If the budget is negative, the range is empty, or the inputs are
+            integers.
     """
 
     modality = "images"
@@ -32,11 +38,12 @@ class RandomNoise(Attack):
         super().__init__(seed=seed, **kwargs)
         self.epsilon = check_budget("epsilon", epsilon)
         self.norm = norm
-        self.value_range = tuple(value_range)
+        self.value_range = check_range("value_range", value_range)
         self._ball = norms.get(norm)
         self._freeze()
 
     def call(self, inputs, loss_fn=None):
+        inputs = check_float_images(inputs)
         radius = self.epsilon * self.epsilon_scale
         shape = ops.shape(inputs)
         noise = self._ball.sample_surface(shape, radius, self.seed_generator)

@@ -90,12 +90,11 @@ class TokenSubstitution(Attack):
             flat = ops.reshape(candidates, (-1, length))
             candidate_losses = loss_fn(vocabulary.embed(flat))
         candidate_losses = ops.reshape(candidate_losses, (copies, -1))
+        valid = ops.logical_and(valid, ops.isfinite(candidate_losses))
         candidate_losses = ops.where(valid, candidate_losses, _NEVER)
-        best, best_losses = token_ids, losses
-        for copy in range(copies):
-            best, best_losses = keep_better(
-                best, best_losses, candidates[copy], candidate_losses[copy]
-            )
+        best = ops.argmax(candidate_losses, axis=0)
+        best = ops.take_along_axis(candidates, best[None, :, None], axis=0)[0]
+        best, _ = keep_better(token_ids, losses, best, ops.max(candidate_losses, axis=0))
         return best
 
     def _best_candidates(self, gains, token_ids):

@@ -1,7 +1,8 @@
 """The only room that imports a framework for computing.
 
-It offers `value_and_grad`, `AdversarialSteps` and `discard_updates`; the file of
-the active Keras backend is chosen once, at import.
+It offers `value_and_grad`, `AdversarialSteps`, `discard_updates` and `UNROLLED_STEPS`,
+the longest attack that is faster unrolled than looped; the file of the active Keras
+backend is chosen once, at import.
 """
 
 import keras
@@ -9,12 +10,15 @@ import keras
 from rocmr_keras.backend.scope import discard_updates
 
 if keras.config.backend() == "tensorflow":
+    from rocmr_keras.backend.tensorflow import UNROLLED_STEPS
     from rocmr_keras.backend.tensorflow import AdversarialSteps
     from rocmr_keras.backend.tensorflow import value_and_grad
 elif keras.config.backend() == "jax":
+    from rocmr_keras.backend.jax import UNROLLED_STEPS
     from rocmr_keras.backend.jax import AdversarialSteps
     from rocmr_keras.backend.jax import value_and_grad
 elif keras.config.backend() == "torch":
+    from rocmr_keras.backend.torch import UNROLLED_STEPS
     from rocmr_keras.backend.torch import AdversarialSteps
     from rocmr_keras.backend.torch import value_and_grad
 else:
@@ -24,4 +28,4 @@ else:
         "Set the environment variable before Python starts."
     )
 
-__all__ = ["AdversarialSteps", "discard_updates", "value_and_grad"]
+__all__ = ["UNROLLED_STEPS", "AdversarialSteps", "discard_updates", "value_and_grad"]

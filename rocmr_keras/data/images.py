@@ -1,34 +1,86 @@
+import io
+import os
+
+from rocmr_keras.data.image_headers import read_header
 from rocmr_keras.data.runtime import tensorflow
 
-MAX_PIXELS = 64_000_000
+# The first bytes of PNG and of WebP.
+_WITH_ALPHA = (b"\x89PNG", b"RIFF")
 
 
-def decode_image(contents, image_size):
-    """Decodes one file's bytes to an RGB image of a fixed size, in a graph.
+def read_image(source):
+    """Reads one image at its own size, outside of any graph.
 
-    JPEG (grayscale and CMYK too), PNG (palette and 16 bits too), GIF (first
-    frame), BMP and still WebP. Transparent pixels of a PNG or WebP are laid
-    on white. A rotation noted in EXIF is not applied: TensorFlow's decoder
-    does not read it, and training and serving must see the same picture.
+    The size noted in the header is checked before anything is decoded, so that
+    a small file cannot claim gigabytes.
+
+    Args:
+        source: Path of an image file, or the `bytes` of one.
+
+    Returns:
+        A NumPy array, uint8 `(rows, columns, 3)`.
+
+    Raises:
+        ValueError: If the image cannot be read; the message names it.
+    """
+    tf = tensorflow()
+    contents = source
+    try:
+        if not isinstance(source, bytes):
+            with open(source, "rb") as file:
+                contents = file.read()
+        read_header(io.BytesIO(contents))
+        with tf.device("cpu"):
+            decode = decode_image if contents[:4] in _WITH_ALPHA else _decode
+            return decode(contents).numpy()
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        is_bytes = isinstance(source, bytes)
+        name = f"{len(source)} bytes" if is_bytes else repr(os.fspath(source))
+        raise ValueError(
+            f"`images` must be readable images. Received: {name}: {reason(error)}. "
+            "Replace the image, or leave it out."
+        ) from error
+
+
+def reason(error):
+    """Says in a few words what is wrong with a file.
+
+    Args:
+        error: The exception that reading it raised.
+
+    Returns:
+        A string of one line.
+    """
+    known = {
+        FileNotFoundError: "no such file",
+        IsADirectoryError: "a folder, not a file",
+        PermissionError: "no permission to read it",
+    }
+    text = getattr(error, "message", None) or str(error)
+    return known.get(type(error)) or text.splitlines()[0].rstrip(".")
+
+
+def decode_image(contents):
+    """Decodes a file's bytes to RGB, in a graph or outside.
+
+    JPEG (gray and CMYK too), PNG (palette and 16 bits too), GIF (first picture),
+    BMP and still WebP. Transparent pixels of a PNG or WebP are laid on white. A
+    rotation noted in EXIF is not applied: TensorFlow's decoder does not read
+    it, and training and serving must see the same picture.
 
     Args:
         contents: String tensor `()`, the bytes of an image file.
-        image_size: Tuple of two ints, height and width of the result.
 
     Returns:
-        A uint8 tensor `(height, width, 3)`.
+        A uint8 tensor `(rows, columns, 3)`.
     """
     tf = tensorflow()
-    head = tf.strings.substr(contents, 0, 4)
+
+    may_have_alpha = tf.reduce_any(tf.strings.substr(contents, 0, 4) == _WITH_ALPHA)
     image = tf.cond(
-        (head == b"\x89PNG") | (head == b"RIFF"),
-        lambda: _on_white(
-            tf.io.decode_image(contents, channels=0, expand_animations=False)
-        ),
-        lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+        may_have_alpha, lambda: _on_white(_decode(contents, 0)), lambda: _decode(contents)
     )
-    image.set_shape((None, None, 3))
-    return fit_image(image, image_size)
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def fit_image(image, image_size):
@@ -47,7 +99,7 @@ def fit_image(image, image_size):
     """
     tf = tensorflow()
     height, width = image_size
-    rows, columns = tf.unstack(tf.cast(tf.shape(image)[:2], "int64"))
+    rows, columns = tf.unstack(tf.shape(image, out_type="int64")[:2])
     kept_rows = tf.clip_by_value(columns * height // width, 1, rows)
     kept_columns = tf.clip_by_value(rows * width // height, 1, columns)
     top = (rows - kept_rows) // 2
@@ -58,7 +110,7 @@ def fit_image(image, image_size):
 
 
 def to_float(images):
-    """Converts uint8 pixels to float32 in `[0, 1]`, in a graph.
+    """Converts uint8 pixels to float32 in `[0, 1]`, in a graph or outside.
 
     Args:
         images: uint8 tensor of any shape.
@@ -66,15 +118,24 @@ def to_float(images):
     Returns:
         A float32 tensor of the same shape.
     """
-    return tensorflow().cast(images, "float32") / 255.0
+    # A product: TensorFlow turns the quotient into one in some graphs, not in all.
+    return tensorflow().cast(images, "float32") * (1.0 / 255.0)
+
+
+def _decode(contents, channels=3):
+    decode = tensorflow().io.decode_image
+    return decode(contents, channels=channels, expand_animations=False)
 
 
 def _on_white(image):
+    # 1 to 4 channels: gray, gray and alpha, RGB, RGB and alpha.
     tf = tensorflow()
     channels = tf.shape(image)[-1]
-    has_alpha = tf.logical_or(channels == 2, channels == 4)
-    colour = tf.cond(has_alpha, lambda: image[..., :-1], lambda: image)
-    alpha = tf.cond(has_alpha, lambda: image[..., -1:], lambda: tf.fill(tf.shape(image[..., -1:]), tf.constant(255, "uint8")))
-    colour, alpha = tf.cast(colour, "float32"), tf.cast(alpha, "float32") / 255.0
+    image = tf.cast(image, "float32")
+    alpha = tf.cond(
+        channels % 2 == 0, lambda: image[..., -1:] / 255.0, lambda: tf.ones_like(image[..., :1])
+    )
+    colour = tf.cond(channels < 3, lambda: image[..., :1], lambda: image[..., :3])
     blended = tf.round(colour * alpha + 255.0 * (1.0 - alpha))
-    return tf.cast(tf.broadcast_to(blended, tf.concat([tf.shape(blended)[:2], [3]], 0)), "uint8")
+    rgb = tf.broadcast_to(blended, [*tf.unstack(tf.shape(image)[:2]), 3])
+    return tf.cast(rgb, "uint8")

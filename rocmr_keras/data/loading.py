@@ -1,12 +1,59 @@
+from rocmr_keras.data.albef import load_albef
+from rocmr_keras.data.coco import load_coco
 from rocmr_keras.data.emoji import load_emoji
+from rocmr_keras.data.flickr_tokens import load_flickr_tokens
+from rocmr_keras.data.folder import load_folder
+from rocmr_keras.data.karpathy import load_karpathy
+from rocmr_keras.data.table import load_csv
 
-LOADERS = {"emoji": load_emoji}
+_LOADERS = {
+    "albef": load_albef,
+    "coco": load_coco,
+    "csv": load_csv,
+    "emoji": load_emoji,
+    "flickr_tokens": load_flickr_tokens,
+    "folder": load_folder,
+    "karpathy": load_karpathy,
+}
 
 
 def load(name, **options):
-    if name not in LOADERS:
+    """Loads a data set by the name of its format.
+
+    Nothing is downloaded: `"emoji"` comes from pip packages, everything else from the
+    user's disk. Files that cannot be used are skipped by name up to a share of 1 %,
+    `max_bad_fraction`; above it loading stops with the list.
+
+    Args:
+        name: String, one of
+            `"emoji"`, pictures and names of emoji (`rocmr_keras.data.emoji.load_emoji`);
+            `"karpathy"`, Flickr8k, Flickr30K and MSCOCO in Karpathy's splits;
+            `"albef"`, the JSON lists of ALBEF and SGA;
+            `"coco"`, COCO's own `captions_*.json`;
+            `"flickr_tokens"`, `name.jpg#0<TAB>caption` with lists of file names;
+            `"csv"`, a table with named columns;
+            `"folder"`, `name.jpg` beside `name.txt`.
+        **options: Arguments of that loader.
+
+    Returns:
+        A dict of `rocmr_keras.data.Split` by `"train"`, `"validation"` and `"test"`, those
+        that there are.
+
+    Raises:
+        ValueError: If the name is unknown, a file is not in its format, or too much is bad.
+
+    Example:
+
+    ```python
+    splits = rocmr_keras.data.load(
+        "karpathy", captions="dataset_flickr30k.json", images="flickr30k-images"
+    )
+    splits["test"]  # <Split name='test' images=1000 captions=5000 ids=1000>
+    ```
+    """
+    if name not in _LOADERS:
         raise ValueError(
-            f"`name` must be one of {sorted(LOADERS)}. Received: name={name!r}. "
+            f"`name` must be one of {sorted(_LOADERS)}. Received: name={name!r}. "
             "Data in another format can be passed as a `rocmr_keras.data.Split`."
         )
-    return LOADERS[name](**options)
+    return _LOADERS[name](**options)

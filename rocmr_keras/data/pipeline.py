@@ -1,4 +1,9 @@
+import os
+
+import numpy as np
+
 from rocmr_keras.data.epoch_order import EpochOrder
+from rocmr_keras.data.images import read_image
 from rocmr_keras.data.images import to_float
 from rocmr_keras.data.preprocessor import encode
 from rocmr_keras.data.runtime import tensorflow
@@ -104,7 +109,7 @@ def _read_cached(split, preprocessor, orders, batch_size, drop_remainder):
     # All pixels are ONE element of a cached dataset, from which the batches of
     # an epoch are gathered in any order without a second copy.
     tf = tensorflow()
-    images = tf.data.Dataset.from_tensor_slices(split.images)
+    images = tf.data.Dataset.from_tensor_slices(_sources(split))
     images = images.map(_loader(preprocessor), num_parallel_calls=tf.data.AUTOTUNE)
     images = _whole(images.batch(len(split)))
     image_ids = tf.constant(split.image_ids)
@@ -125,7 +130,7 @@ def _read_cached(split, preprocessor, orders, batch_size, drop_remainder):
 def _read_afresh(split, preprocessor, orders, batch_size, drop_remainder):
     tf = tensorflow()
     load = _loader(preprocessor)
-    sources, image_ids = tf.constant(split.images), tf.constant(split.image_ids)
+    sources, image_ids = tf.constant(_sources(split)), tf.constant(split.image_ids)
 
     def gather(tokens, rows):
         rows = tf.data.Dataset.from_tensor_slices(rows)
@@ -139,15 +144,27 @@ def _read_afresh(split, preprocessor, orders, batch_size, drop_remainder):
     return dataset.batch(batch_size, drop_remainder)
 
 
+def _sources(split):
+    if isinstance(split.images, np.ndarray):
+        return split.images
+    return [os.fsencode(path) for path in split.images]
+
+
 def _loader(preprocessor):
     tf = tensorflow()
 
     def load(source):
         if source.dtype == tf.string:
-            return preprocessor.decode_graph(tf.io.read_file(source))
+            # In Python, for only there can a failure be caught and the file named.
+            source = tf.numpy_function(_read_named, [source], "uint8")
+            source = tf.ensure_shape(source, [None, None, 3])
         return preprocessor.resize_graph(source)
 
     return load
+
+
+def _read_named(path):
+    return read_image(os.fsdecode(path))
 
 
 def _tokens(split, preprocessor):

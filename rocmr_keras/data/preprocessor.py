@@ -5,6 +5,7 @@ import numpy as np
 
 from rocmr_keras.data.images import decode_image
 from rocmr_keras.data.images import fit_image
+from rocmr_keras.data.images import read_image
 from rocmr_keras.data.images import to_float
 from rocmr_keras.data.runtime import tensorflow
 from rocmr_keras.data.vocabulary import learn_vocabulary
@@ -108,8 +109,7 @@ class Preprocessor:
         """
         tf = tensorflow()
         texts = [texts] if isinstance(texts, (str, bytes)) else list(texts)
-        spec = tf.TensorSpec([None], "string")
-        tokens = self._graph(self.tokenize_graph, spec)(tf.constant(encode(texts), "string"))
+        tokens = self.tokenize_graph(tf.constant(encode(texts), "string"))
         return {name: value.numpy() for name, value in tokens.items()}
 
     def tokenize_graph(self, texts):
@@ -121,6 +121,9 @@ class Preprocessor:
         Returns:
             A dict of tensors as in `tokenize`.
         """
+        return self._graph(self._lay_out, tensorflow().TensorSpec([None], "string"))(texts)
+
+    def _lay_out(self, texts):
         tf = tensorflow()
         pieces = self._tokenizer(texts)[:, : self.sequence_length - 2]
         unknown = tf.fill([pieces.nrows(), 1], self._unknown)
@@ -191,10 +194,10 @@ class Preprocessor:
         Returns:
             A uint8 tensor `(height, width, 3)`.
         """
-        return decode_image(contents, self.image_size)
+        return fit_image(decode_image(contents), self.image_size)
 
     def resize_graph(self, image):
-        """Brings one image of pixels to `image_size`, inside `tf.data`.
+        """Brings the pixels of one image to `image_size`, inside `tf.data`.
 
         Args:
             image: Tensor `(rows, columns, 3)`, uint8, or float in `[0, 1]`.
@@ -232,8 +235,8 @@ class Preprocessor:
         return self._graphs["tokenizer"].tokenize
 
     def _graph(self, function, spec):
-        # One compiled function for eager calls: KerasHub would otherwise run a
-        # second, pure Python implementation there.
+        # Traced once for all callers, eager ones too: those would otherwise get
+        # KerasHub's second implementation, which is pure Python.
         tf = tensorflow()
         key = (function.__name__, spec.dtype)
         if key not in self._graphs:
@@ -242,20 +245,11 @@ class Preprocessor:
 
     def _load(self, image):
         tf = tensorflow()
-        if not isinstance(image, (str, bytes, os.PathLike)):
-            image = tf.convert_to_tensor(np.asarray(image))
-            spec = tf.TensorSpec([None, None, 3], image.dtype)
-            return self._graph(self.resize_graph, spec)(image)
-        name = "bytes" if isinstance(image, bytes) else os.fspath(image)
-        try:
-            contents = image if isinstance(image, bytes) else tf.io.read_file(name)
-            return self._graph(self.decode_graph, tf.TensorSpec([], "string"))(contents)
-        except tf.errors.OpError as error:
-            raise ValueError(
-                "`images` must be readable image files. "
-                f"Received: {name!r}, of which TensorFlow says: {error.message.splitlines()[0]} "
-                "Replace the file, or leave it out."
-            ) from error
+        if isinstance(image, (str, bytes, os.PathLike)):
+            image = read_image(image)
+        image = tf.constant(np.asarray(image))
+        spec = tf.TensorSpec([None, None, 3], image.dtype)
+        return self._graph(self.resize_graph, spec)(image)
 
     def _find(self, *names):
         for name in names:

@@ -1,6 +1,9 @@
+import functools
+
 import keras
 
 
+@functools.cache
 def tensorflow():
     """Returns TensorFlow as the input runtime, imported on first use.
 

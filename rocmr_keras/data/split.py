@@ -42,9 +42,9 @@ class Split:
         self.name = name
         self.skipped = dict(skipped or {})
         self.images = _check_images(images)
-        self.image_ids = np.asarray(image_ids, dtype="int32").reshape(-1)
-        self.captions = list(captions)
-        self.caption_image_ids = np.asarray(caption_image_ids, dtype="int32").reshape(-1)
+        self.image_ids = _check_ids("image_ids", image_ids)
+        self.captions = _check_captions(captions)
+        self.caption_image_ids = _check_ids("caption_image_ids", caption_image_ids)
         self._check_lengths()
         self._check_matches()
 
@@ -129,10 +129,32 @@ class Split:
         if orphans.size:
             where = int(np.flatnonzero(self.caption_image_ids == orphans[0])[0])
             raise ValueError(
-                f"Every caption must have an image. Received: {orphans.size} ids without one, first "
-                f"caption_image_id={orphans[0]} (caption {self.captions[where][:80]!r}). "
+                f"Every caption must have an image. Received: {orphans.size} ids without one, "
+                f"first caption_image_id={orphans[0]} (caption {self.captions[where][:80]!r}). "
                 "Leave these captions out."
             )
+
+
+def _check_ids(name, ids):
+    ids = np.asarray(ids)
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise ValueError(
+            f"`{name}` must be a flat list of integers. "
+            f"Received: {name} of shape {ids.shape} and type {ids.dtype}. Number the images."
+        )
+    return ids.astype("int32")
+
+
+def _check_captions(captions):
+    captions = list(captions)
+    for position, caption in enumerate(captions):
+        if not isinstance(caption, str):
+            raise ValueError(
+                "`captions` must be strings, all captions in one flat list. "
+                f"Received: {caption!r} at position {position}. "
+                "Repeat the id of an image for each of its captions."
+            )
+    return captions
 
 
 def _check_images(images):

@@ -47,7 +47,8 @@ class PortableNormal(keras.initializers.Initializer):
 
     def __call__(self, shape, dtype=None):
         values = np.random.default_rng(self._drawn_seed).standard_normal(shape)
-        return ops.convert_to_tensor(values * self.stddev, dtype=dtype)
+        values = (values * self.stddev).astype("float32")
+        return ops.convert_to_tensor(values, dtype=dtype)
 
     def get_config(self):
         return {"stddev": self.stddev, "seed": self.seed}

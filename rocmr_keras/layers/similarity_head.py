@@ -77,11 +77,13 @@ class SimilarityHead(keras.layers.Layer):
             )
 
     def scale(self):
+        """Inverse temperature, a float32 scalar, at most 100."""
         weight = ops.convert_to_tensor(self.logit_scale)
         excess = ops.relu(weight - math.log(MAX_SCALE))
         return ops.exp(weight - ops.stop_gradient(excess))
 
     def bias(self):
+        """Bias of the logits, a float32 scalar, 0 when there is none."""
         if self.logit_bias is None:
             return ops.convert_to_tensor(0.0, dtype="float32")
         return ops.convert_to_tensor(self.logit_bias)

@@ -13,7 +13,8 @@ class TransformerBlock(keras.layers.Layer):
 
     Normalises before each branch, not after it, which trains without
     warm-up at small depth. Attention sees real positions only; a row that
-    has none attends to everything and stays finite.
+    has none attends to everything and stays finite. Under mixed precision
+    on a CPU use `"mixed_bfloat16"`: JAX has no float16 attention there.
 
     Args:
         hidden_dim: Integer, width of the sequence.

@@ -52,3 +52,7 @@ class HardestTriplet:
 
     def get_config(self):
         return {"margin": self.margin}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

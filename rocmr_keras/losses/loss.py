@@ -22,7 +22,7 @@ def get(identifier):
     """
     if callable(identifier):
         return identifier
-    if identifier in _LOSSES:
+    if isinstance(identifier, str) and identifier in _LOSSES:
         return _LOSSES[identifier]()
     raise ValueError(
         f"`loss` must be one of {sorted(_LOSSES)} or a callable. "

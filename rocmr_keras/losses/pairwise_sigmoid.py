@@ -31,3 +31,7 @@ class PairwiseSigmoid:
 
     def get_config(self):
         return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

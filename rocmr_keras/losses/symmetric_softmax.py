@@ -42,6 +42,10 @@ class SymmetricSoftmax:
     def get_config(self):
         return {}
 
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
 
 def _cross_entropy(logits, positives, axis):
     """Mean over one axis of the cross-entropy with evenly shared positives."""

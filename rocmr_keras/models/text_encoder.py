@@ -116,12 +116,33 @@ class TextEncoder(keras.Model):
 
     @property
     def embedding_table(self):
+        """Weight `(vocabulary_size, embedding_dim)`, the rows of `embed`."""
         return self.token_embedding.embeddings
 
     def embed(self, token_ids):
+        """Looks tokens up, without positions.
+
+        Args:
+            token_ids: Integer tensor `(B, L)`.
+
+        Returns:
+            Float32 tensor `(B, L, embedding_dim)`.
+        """
         return self.token_embedding(token_ids)
 
     def encode(self, embeddings, padding_mask, training=False):
+        """Encodes captions from their token embeddings on.
+
+        Args:
+            embeddings: Float tensor `(B, L, embedding_dim)`, as `embed`
+                gives, perhaps perturbed.
+            padding_mask: Boolean tensor `(B, L)`, True at real tokens.
+            training: Boolean, whether dropout is active. Defaults to
+                `False`.
+
+        Returns:
+            Float32 tensor `(B, projection_dim)`.
+        """
         x = self.position_embedding(embeddings)
         x = self.drop(x, training=training)
         for block in self.blocks:
@@ -132,10 +153,6 @@ class TextEncoder(keras.Model):
     def call(self, inputs, training=None):
         embeddings = self.embed(inputs["token_ids"])
         return self.encode(embeddings, inputs["padding_mask"], training=training)
-
-    def compute_output_spec(self, inputs, training=None):
-        batch_size = inputs["token_ids"].shape[0]
-        return keras.KerasTensor((batch_size, self.projection_dim), "float32")
 
     def get_config(self):
         config = keras.layers.Layer.get_config(self)

@@ -7,13 +7,13 @@ from keras import ops
 from rocmr_keras.layers import TransformerBlock
 
 RANDOM = np.random.RandomState(0)
-INPUTS = RANDOM.normal(size=(2, 5, 8)).astype("float32")
-PADDING_MASK = np.array([[True] * 5, [True] * 3 + [False] * 2])
+INPUTS = RANDOM.normal(size=(3, 5, 8)).astype("float32")
+PADDING_MASK = np.arange(5) < np.array([[5], [3], [1]])
 
 
 @pytest.fixture(scope="module")
 def block():
-    block = TransformerBlock(8, num_heads=2, mlp_dim=12)
+    block = TransformerBlock(8, num_heads=2)
     block.set_weights([0.3 * RANDOM.normal(size=w.shape) for w in block.get_weights()])
     return block
 
@@ -57,7 +57,7 @@ def test_padding_does_not_reach_the_real_positions(block):
 
 
 def test_a_row_without_real_positions_is_finite(block):
-    padding_mask = np.array([[True] * 5, [False] * 5])
+    padding_mask = np.arange(5) < np.array([[5], [0], [0]])
     result = ops.convert_to_numpy(block(INPUTS, padding_mask=padding_mask))
     unmasked = ops.convert_to_numpy(block(INPUTS))
     np.testing.assert_allclose(result, unmasked, atol=1e-6)

@@ -1,0 +1,80 @@
+"""What `train.py` and `evaluate.py` write about a model: figures, table, pictures."""
+
+import os
+import platform
+
+import common_flags
+import keras
+import rocmr_keras as rk
+from absl import flags
+
+FLAGS = flags.FLAGS
+
+
+def write_flags(output):
+    """Writes the flags of the run, as `--flagfile` reads them."""
+    os.makedirs(output, exist_ok=True)
+    module = flags.FLAGS.get_flags_for_module("__main__")
+    shared = FLAGS.get_key_flags_for_module(common_flags)
+    lines = sorted({flag.serialize() for flag in [*module, *shared]} - {""})
+    with open(os.path.join(output, "flags.txt"), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def save_model(model, path):
+    """Saves towers, preprocessor and vocabulary, to a temporary name first."""
+    temporary = path.removesuffix(".keras") + ".writing.keras"
+    model.save(temporary)
+    os.replace(temporary, path)
+
+
+def report(model, split, output, seed):
+    """Attacks the split, prints the table, writes `report.json` and the pictures."""
+    threats = common_flags.threats(seed)
+    figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
+    figures["run"] = {
+        "flags": {name: flag.value for name, flag in _flags().items()},
+        "backend": keras.config.backend(),
+        "versions": {"keras": keras.__version__, "rocmr_keras": rk.__version__},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+    rk.evaluation.write_report(os.path.join(output, "report.json"), figures)
+    print(rk.evaluation.format_report(figures))
+    draw(model, split, output, figures, threats)
+
+
+def draw(model, split, output, figures, threats):
+    """Draws the retrieval sheet, adversarial examples and the recall over epsilon."""
+    pictures, label = rk.evaluation.pictures, os.path.basename(os.path.normpath(output))
+    rows = rk.evaluation.retrieval_rows(model, split)
+    path = os.path.join(output, "retrieval.png")
+    pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, top five")
+    strongest = f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}"
+    examples = rk.evaluation.adversarial_pairs(
+        model, split, threats[strongest].image_attack, threats["tokens"].text_attack
+    )
+    path = os.path.join(output, "adversarial.png")
+    title = f"{label}: {strongest} on images, {FLAGS.eval_substitutions} token on captions"
+    pictures.adversarial_examples(path, examples, title=title)
+    pictures.recall_against_epsilon(
+        os.path.join(output, "epsilon.png"),
+        {label: epsilon_curve(figures)},
+        title=f"image->text under PGD-{FLAGS.eval_steps} on the query",
+    )
+    print(f"Pictures, figures and the model are in {output}.")
+
+
+def epsilon_curve(figures):
+    """Returns image-to-text recall@1 over the budgets, from the clean one on."""
+    epsilons = common_flags.parse_budgets(FLAGS.eval_epsilons)
+    runs = [figures["clean"]]
+    for written in FLAGS.eval_epsilons:
+        runs.append(figures["attacks"][f"pgd{FLAGS.eval_steps} {written}"])
+    recalls = [run["image_to_text"]["recall_at_1"] for run in runs]
+    return {"epsilon": [0.0, *epsilons], "recall": recalls}
+
+
+def _flags():
+    own = {flag.name for flag in FLAGS.get_key_flags_for_module(common_flags)}
+    own |= {flag.name for flag in FLAGS.get_flags_for_module("__main__")}
+    return {name: FLAGS[name] for name in sorted(own)}

@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import RandomNoise
+from rocmr_keras.attacks import RandomSubstitution
+from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.attacks import Vocabulary
+from rocmr_keras.attacks.attack import keep_better
+from rocmr_keras.attacks.attack import safe_gradient
+
+CONTINUOUS = {
+    "fgsm": (PGD, {"epsilon": 0.1, "num_steps": 1}),
+    "pgd": (PGD, {"epsilon": 0.1, "num_steps": 5}),
+    "pgd_restarts": (PGD, {"epsilon": 0.1, "num_steps": 2, "num_restarts": 2}),
+    "pgd_last": (PGD, {"epsilon": 0.1, "num_steps": 2, "keep_best": False}),
+    "pgd_l2": (PGD, {"epsilon": 0.5, "num_steps": 2, "norm": "l2"}),
+    "embedding_pgd": (EmbeddingPGD, {"epsilon": 0.1}),
+    "noise": (RandomNoise, {"epsilon": 0.1}),
+    "noise_l2": (RandomNoise, {"epsilon": 0.5, "norm": "l2"}),
+}
+ATTACKS = {
+    **CONTINUOUS,
+    "substitution": (TokenSubstitution, {"num_substitutions": 2, "num_candidates": 4}),
+    "random_substitution": (RandomSubstitution, {"num_substitutions": 3}),
+}
+DRAWING = [name for name in ATTACKS if name != "substitution"]
+
+
+def build(which, **options):
+    kind, settings = ATTACKS[which]
+    return kind(**{**settings, **options})
+
+
+def wavy(inputs):
+    """Losses `(batch,)` of images or embeddings, with a gradient everywhere."""
+    axes = tuple(range(1, len(inputs.shape)))
+    return ops.sum(ops.sin(5.0 * inputs + 1.0), axis=axes)
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    table = np.random.RandomState(3).normal(size=(50, 3)).astype("float32")
+    table = ops.convert_to_tensor(table)
+    return Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.arange(50) > 3)
+
+
+@pytest.fixture
+def run(images, batch, ordinary, vocabulary):
+    """Runs an attack of any modality on the inputs it is for; returns NumPy."""
+
+    def run(attack, loss_fn=wavy):
+        inputs, options = images, {}
+        if attack.modality == "embeddings":
+            inputs = images.reshape(4, 16, 3)
+        if attack.modality == "tokens":
+            inputs, options = batch["token_ids"], {"positions": ordinary, "vocabulary": vocabulary}
+        return inputs, ops.convert_to_numpy(attack(inputs, loss_fn=loss_fn, **options))
+
+    return run
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_config(name, check_config):
+    check_config(build(name, seed=7, name="mine"))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_settings_are_final(name):
+    attack = build(name)
+    for setting, value in {**attack.get_config(), "epsilon_scale": 0.5}.items():
+        with pytest.raises(AttributeError, match=f"cannot be changed.*Received: {setting}='new'"):
+            setattr(attack, setting, "new")
+        assert setting == "epsilon_scale" or getattr(attack, setting) == value
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_draws_are_those_of_the_seed(name, run):
+    attack = build(name, seed=1)
+    _, first = run(attack)
+    _, second = run(attack)
+    assert np.any(first != second)
+    _, again = run(build(name, seed=1))
+    np.testing.assert_array_equal(again, first)
+    _, other = run(build(name, seed=2))
+    assert np.any(other != first)
+
+
+def test_substitution_draws_nothing(run):
+    attack = build("substitution")
+    np.testing.assert_array_equal(run(attack)[1], run(attack)[1])
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_epsilon_scale(name, run):
+    attack = build(name, seed=1)
+    attack.epsilon_scale.assign(0.0)
+    inputs, found = run(attack)
+    np.testing.assert_array_equal(found, inputs)
+    halved, half_as_large = build(name, seed=1), build(name, seed=1, epsilon=attack.epsilon / 2)
+    halved.epsilon_scale.assign(0.5)
+    _, found = run(halved)
+    np.testing.assert_allclose(found, run(half_as_large)[1], atol=1e-6)
+    assert np.abs(found - inputs).max() > 0.01
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_epsilon_zero(name, run):
+    inputs, found = run(build(name, epsilon=0))
+    np.testing.assert_array_equal(found, inputs)
+
+
+STEPPING = [name for name in CONTINUOUS if "noise" not in name]
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_stalled_gradients_are_counted(name, run):
+    # Flat, not a number, infinite, and sound.
+    factors = ops.convert_to_tensor(np.array([0.0, np.nan, np.inf, 1.0], "float32"))
+    attack = build(name, random_start=False)
+    inputs, found = run(attack, lambda inputs: factors * wavy(inputs))
+    np.testing.assert_array_equal(found[:3], inputs[:3])
+    assert np.isfinite(found).all() and np.any(found[3] != inputs[3])
+    assert attack.stalled_share == 0.75
+    run(attack)
+    assert attack.stalled_share == 0.375
+    attack.reset_counts()
+    assert attack.stalled_share == 0.0
+
+
+def test_stalled_gradients_of_a_substitution(run):
+    attack = build("substitution")
+    inputs, found = run(attack, lambda embeddings: 0.0 * wavy(embeddings))
+    np.testing.assert_array_equal(found, inputs)
+    assert attack.stalled_share == 1.0
+
+
+@pytest.mark.parametrize("name", ["pgd", "pgd_restarts", "pgd_l2", "embedding_pgd"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_only_a_finite_higher_loss_wins(name, value, run):
+    def loss_fn(attacked):
+        """Zero at the clean input, `value` everywhere else."""
+        clean = ops.convert_to_tensor(inputs)
+        axes = tuple(range(1, len(inputs.shape)))
+        return ops.where(ops.all(attacked == clean, axis=axes), 0.0, value)
+
+    inputs, moved = run(build(name, seed=1))
+    assert np.any(moved != inputs)
+    _, found = run(build(name, seed=1), loss_fn)
+    np.testing.assert_array_equal(found, inputs)
+
+
+def test_safe_gradient():
+    inputs = ops.convert_to_tensor(np.array([[4.0, 1.0], [0.0, 1.0], [1.0, 1.0]], "float32"))
+    factors = ops.convert_to_tensor(np.array([1.0, 1.0, 0.0], "float32"))
+    losses, gradient, stalled = safe_gradient(
+        lambda inputs: factors * ops.sum(ops.sqrt(inputs), axis=1), inputs
+    )
+    # The root has an infinite slope at zero: that example's whole gradient goes.
+    np.testing.assert_allclose(ops.convert_to_numpy(losses), [3.0, 1.0, 0.0])
+    np.testing.assert_allclose(ops.convert_to_numpy(gradient), [[0.25, 0.5], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(ops.convert_to_numpy(stalled), [0.0, 1.0, 1.0])
+
+
+def test_keep_better():
+    best = ops.convert_to_tensor(np.zeros((6, 1, 2), "float32"))
+    candidate = ops.convert_to_tensor(np.ones((6, 1, 2), "float32"))
+    losses = ops.convert_to_tensor(np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "float32"))
+    others = np.array([2.0, 0.5, 1.0, np.nan, np.inf, -np.inf], "float32")
+    kept, kept_losses = keep_better(best, losses, candidate, ops.convert_to_tensor(others))
+    np.testing.assert_array_equal(ops.convert_to_numpy(kept)[:, 0, 0], [1, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(ops.convert_to_numpy(kept_losses), [2, 1, 1, 1, 1, 1])

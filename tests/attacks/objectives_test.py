@@ -1,0 +1,175 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import rocmr_keras
+from rocmr_keras.attacks import Target
+from rocmr_keras.attacks import objectives
+
+NAMES = ["contrastive", "similarity", "margin", "embedding_distance"]
+SCALE = 7.0
+
+
+def unit_rows(seed, rows):
+    vectors = np.random.RandomState(seed).normal(size=(rows, 4))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype("float32")
+
+
+def log_sum_exp(values):
+    return np.log(np.sum(np.exp(values)))
+
+
+def twin(name, embedding, row, target, symmetric=False):
+    """The loss of one embedding, item by item."""
+    gallery, clean = (ops.convert_to_numpy(rows) for rows in (target.gallery, target.clean))
+    similarities = [float(embedding @ item) for item in gallery]
+    right = [s for s, p in zip(similarities, target.positives[row]) if p]
+    wrong = [s for s, p in zip(similarities, target.positives[row]) if not p]
+    if name == "similarity":
+        return -sum(right)
+    if name == "margin":
+        return max(wrong) - max(right)
+    if name == "embedding_distance":
+        return float(np.sum((embedding - clean[row]) ** 2))
+    logits = SCALE * np.array(right + wrong)
+    forward = log_sum_exp(logits) - log_sum_exp(logits[: len(right)])
+    if not symmetric:
+        return forward
+    backward = []
+    for column in np.flatnonzero(target.positives[row]):
+        strangers = clean[~target.positives[:, column]]
+        rivals = SCALE * strangers @ gallery[column]
+        own = SCALE * similarities[column]
+        backward.append(log_sum_exp(np.append(rivals, own)) - own)
+    return (forward + np.mean(backward)) / 2
+
+
+@pytest.fixture(scope="module")
+def target():
+    """Three examples; the first has two positives, which the third shares in part."""
+    positives = np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1]], "bool")
+    gallery, clean = (ops.convert_to_tensor(rows) for rows in (unit_rows(0, 4), unit_rows(1, 3)))
+    return Target(gallery, positives, SCALE, clean)
+
+
+@pytest.fixture(scope="module")
+def symmetric_target(target):
+    return Target(target.gallery, target.positives, SCALE, target.clean, symmetric=True)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("name", [*NAMES, "symmetric"])
+def test_numpy_twin(name, copies, target, symmetric_target):
+    symmetric = name == "symmetric"
+    name = "contrastive" if symmetric else name
+    embeddings = unit_rows(2, 3 * copies)
+    found = objectives.get(name)(
+        ops.convert_to_tensor(embeddings), symmetric_target if symmetric else target
+    )
+    expected = [twin(name, e, i % 3, target, symmetric) for i, e in enumerate(embeddings)]
+    np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "symmetric"])
+def test_each_loss_depends_on_its_own_embedding_only(name, target, symmetric_target):
+    target = symmetric_target if name == "symmetric" else target
+    objective = objectives.get("contrastive" if name == "symmetric" else name)
+    embeddings, others = unit_rows(2, 6), unit_rows(3, 6)
+    others[4] = embeddings[4]
+    losses = ops.convert_to_numpy(objective(ops.convert_to_tensor(embeddings), target))
+    again = ops.convert_to_numpy(objective(ops.convert_to_tensor(others), target))
+    np.testing.assert_allclose(again[4], losses[4], atol=1e-6)
+    assert np.abs(np.delete(again - losses, 4)).min() > 1e-4
+
+
+def test_right_and_lost_by_hand():
+    gallery, ids = np.eye(2, dtype="float32"), np.arange(2)
+    target = Target(gallery, ids[:, None] == ids)
+    embeddings = ops.convert_to_tensor(np.array([[1.0, 0.0], [1.0, 0.0]], "float32"))
+    assert ops.convert_to_numpy(objectives.margin(embeddings, target)).tolist() == [-1.0, 1.0]
+    losses = ops.convert_to_numpy(objectives.contrastive(embeddings, target))
+    np.testing.assert_allclose(losses, [np.log1p(np.exp(-1)), np.log1p(np.exp(1))], rtol=1e-6)
+
+
+GRADIENTS = """
+import keras, numpy as np
+from keras import ops
+from rocmr_keras.attacks import Target, objectives
+from rocmr_keras.backend import value_and_grad
+
+keras.config.set_floatx("float64")
+random = np.random.RandomState(0)
+first, second = (ops.convert_to_tensor(random.normal(size=shape)) for shape in [(5, 6), (6, 4)])
+inputs = random.normal(size=(3, 5))
+gallery = random.normal(size=(4, 4))
+gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
+positives = np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1]], "bool")
+
+def dot(x, weights):
+    # Not `ops.matmul`, which rounds float64 to float32 on some backends.
+    return ops.sum(x[..., None] * weights, axis=-2)
+
+class PreciseTarget(Target):
+    def similarities(self, embeddings):
+        return dot(self.stack(embeddings), ops.transpose(self.gallery))
+
+def encode(x):
+    x = dot(ops.sigmoid(dot(x, first)), second)
+    return x / ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
+
+def difference(loss_fn, step=1e-5):
+    moves = step * np.eye(15).reshape(15, 1, 3, 5)
+    moved = np.concatenate([inputs + moves, inputs - moves]).reshape(-1, 5)
+    losses = ops.convert_to_numpy(loss_fn(ops.convert_to_tensor(moved))).reshape(2, 15, 3)
+    return ((losses[0] - losses[1]).sum(axis=-1) / (2 * step)).reshape(3, 5)
+
+clean = encode(ops.convert_to_tensor(random.normal(size=(3, 5))))
+for symmetric in (False, True):
+    target = PreciseTarget(ops.convert_to_tensor(gallery), positives, 7.0, clean, symmetric)
+    for name in {names} if not symmetric else ["contrastive"]:
+        loss_fn = lambda x: objectives.get(name)(encode(x), target)
+        losses, gradient = value_and_grad(loss_fn)(ops.convert_to_tensor(inputs))
+        assert keras.backend.standardize_dtype(gradient.dtype) == "float64"
+        gradient = ops.convert_to_numpy(gradient)
+        assert losses.shape == (3,) and np.abs(gradient).max() > 0.1
+        error = np.abs(gradient - difference(loss_fn)).max()
+        assert error < 1e-7, (name, symmetric, error)
+"""
+
+
+def test_gradients_against_central_differences_in_float64():
+    # Another process, because float64 must be switched on before the backend starts.
+    root = str(pathlib.Path(rocmr_keras.__file__).parents[1])
+    environment = {**os.environ, "JAX_ENABLE_X64": "1", "PYTHONPATH": root}
+    script = GRADIENTS.replace("{names}", str(NAMES))
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_serialization(name):
+    objective = objectives.get(name)
+    config = keras.saving.serialize_keras_object(objective)
+    assert keras.saving.deserialize_keras_object(config) is objective
+
+
+def test_get():
+    assert objectives.get(objectives.margin) is objectives.margin
+    for identifier in ("rank", None, {"name": "margin"}):
+        with pytest.raises(ValueError, match="Received: objective=.*A callable takes"):
+            objectives.get(identifier)
+
+
+def test_missing_clean_embeddings(target):
+    with pytest.raises(ValueError, match="Received: clean=None"):
+        Target(target.gallery, target.positives, symmetric=True)
+    with pytest.raises(ValueError, match="Received: target.clean=None"):
+        objectives.embedding_distance(target.clean, Target(target.gallery, target.positives))

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.attacks import objectives
+from rocmr_keras.attacks import perturb_images
+
+
+def rows_of(batch, rows):
+    return {name: values[rows] for name, values in batch.items()}
+
+
+@pytest.mark.parametrize("modality", ["images", "texts"])
+def test_clean_queries(modality, model, batch):
+    encoded = QueryEncoder(model, modality).predict_on_batch(batch)
+    assert set(encoded) == {"embeddings"}
+    expected = model(batch)[f"{modality[:-1]}_embeddings"]
+    np.testing.assert_allclose(encoded["embeddings"], ops.convert_to_numpy(expected), atol=1e-6)
+
+
+ATTACKS = {
+    "adversarial_images": PGD(0.2, 2, random_start=False),
+    "text_perturbation": EmbeddingPGD(0.5, 2, random_start=False),
+    "adversarial_token_ids": TokenSubstitution(2, num_candidates=8),
+}
+
+
+@pytest.mark.parametrize("found", ATTACKS)
+def test_queries_do_not_depend_on_each_other(found, model, batch, gallery, gallery_ids):
+    modality = "images" if "images" in found else "texts"
+    encoder = QueryEncoder(
+        model, modality, ATTACKS[found], gallery=gallery, gallery_ids=gallery_ids
+    )
+    together = encoder.predict_on_batch(batch)
+    assert set(together) == {"embeddings", found}
+    clean = ops.convert_to_numpy(model(batch)[f"{modality[:-1]}_embeddings"])
+    assert np.abs(together["embeddings"] - clean)[:3].max(axis=1).min() > 0.01
+    reversed_batch = encoder.predict_on_batch(rows_of(batch, slice(None, None, -1)))
+    alone = encoder.predict_on_batch(rows_of(batch, slice(1, 2)))
+    for name in together:
+        np.testing.assert_allclose(reversed_batch[name][::-1], together[name], atol=1e-5)
+        np.testing.assert_allclose(alone[name], together[name][1:2], atol=1e-5)
+
+
+def test_attack_is_that_of_perturb_images(
+    model, batch, gallery, gallery_ids, make_target, check_budget
+):
+    attack = PGD(0.2, 2, seed=0)
+    encoder = QueryEncoder(
+        model, "images", attack, "margin", gallery=gallery, gallery_ids=gallery_ids
+    )
+    first = encoder.predict_on_batch(batch)
+    found = first["adversarial_images"]
+    expected = perturb_images(model, PGD(0.2, 2, seed=0), batch["images"], make_target(), "margin")
+    np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-5)
+    encoded = model.encode_images(found)
+    np.testing.assert_allclose(first["embeddings"], ops.convert_to_numpy(encoded), atol=1e-5)
+    margins = [
+        ops.convert_to_numpy(objectives.margin(model.encode_images(images), make_target()))
+        for images in (batch["images"], found)
+    ]
+    assert np.all(margins[1] >= margins[0] - 1e-6)
+    # The compiled step hands the attack's seed and counts on.
+    second = encoder.predict_on_batch(batch)["adversarial_images"]
+    assert np.any(second != found)
+    assert float(ops.convert_to_numpy(attack.total_gradients.value)) == 16.0
+
+
+def test_bad_arguments(model, gallery, gallery_ids):
+    known = {"gallery": gallery, "gallery_ids": gallery_ids}
+    for arguments, options, message in (
+        (("captions",), {}, "Received: modality='captions'"),
+        (("texts", PGD(0.1)), known, "Received: attack=PGD, which perturbs 'images'"),
+        (("images", TokenSubstitution()), known, "perturbs 'tokens'. Choose an attack that fits"),
+        (("images", PGD(0.1)), {"gallery_ids": gallery_ids}, "Received: gallery=None"),
+        (("images", PGD(0.1)), {"gallery": gallery}, "Received: gallery_ids=None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            QueryEncoder(model, *arguments, **options)

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.attacks import Vocabulary
+from rocmr_keras.attacks import objectives
+from rocmr_keras.attacks import perturb_texts
+from rocmr_keras.attacks.token_substitution import first_order_gains
+
+
+@pytest.fixture(scope="module")
+def losses_of(model, batch, make_target):
+    """Returns the loss of each of `n` stacked copies of the batch's texts, by plain encoding."""
+
+    def losses_of(token_ids, objective="margin"):
+        mask = np.tile(batch["padding_mask"], (len(token_ids) // 4, 1))
+        embeddings = model.encode_texts(token_ids, mask)
+        return ops.convert_to_numpy(objectives.get(objective)(embeddings, make_target()))
+
+    return losses_of
+
+
+@pytest.fixture(scope="module")
+def substitute(model, batch, make_target):
+    def substitute(objective="margin", **options):
+        found = perturb_texts(model, TokenSubstitution(**options), batch, make_target(), objective)
+        return ops.convert_to_numpy(found["adversarial_token_ids"])
+
+    return substitute
+
+
+@pytest.mark.parametrize("objective", ["margin", "contrastive", "similarity"])
+def test_all_candidates_equal_exhaustive_search(
+    objective, batch, ordinary, substitute, losses_of
+):
+    token_ids = batch["token_ids"]
+    swaps = np.tile(token_ids, (6 * 50, 1, 1))
+    for swap, (position, token) in zip(swaps, np.ndindex(6, 50)):
+        swap[:, position] = np.where(ordinary[:, position] & (token > 3), token, swap[:, position])
+    losses = losses_of(swaps.reshape(-1, 6), objective).reshape(-1, 4)
+    best = np.argmax(losses, axis=0)
+    found = substitute(objective, num_candidates=300)
+    np.testing.assert_array_equal(found, swaps[best, np.arange(4)])
+    np.testing.assert_array_equal((found != token_ids).sum(axis=1), [1, 1, 1, 0])
+
+
+def test_more_candidates_are_never_weaker(batch, substitute, losses_of):
+    losses = [losses_of(batch["token_ids"])]
+    for num_candidates in (1, 8, 32, 300):
+        losses.append(losses_of(substitute(num_candidates=num_candidates)))
+    assert np.diff(losses, axis=0).min() >= -1e-6
+    assert np.all(losses[-1][:3] > losses[0][:3] + 0.01)
+
+
+@pytest.mark.parametrize("num_substitutions", [1, 2, 6])
+def test_only_ordinary_tokens_and_positions(
+    num_substitutions, batch, ordinary, substitute, losses_of
+):
+    found = substitute(num_substitutions=num_substitutions, num_candidates=8)
+    changed = found != batch["token_ids"]
+    assert not np.any(changed & ~ordinary)
+    assert np.all(found[ordinary] > 3)
+    most = np.minimum(num_substitutions, ordinary.sum(axis=1))
+    assert np.all(changed.sum(axis=1) <= most)
+    assert changed.sum() >= min(3 * num_substitutions, 5)
+    fewer = substitute(num_substitutions=max(num_substitutions - 1, 1), num_candidates=8)
+    assert np.all(losses_of(found) >= losses_of(fewer) - 1e-6)
+    assert np.all(losses_of(fewer) >= losses_of(batch["token_ids"]) - 1e-6)
+
+
+def test_examples_do_not_depend_on_each_other(model, batch, make_target, substitute):
+    found = substitute(num_substitutions=2, num_candidates=8)
+    for row in (slice(0, 1), slice(1, 2)):
+        alone = {name: values[row] for name, values in batch.items()}
+        attack = TokenSubstitution(num_substitutions=2, num_candidates=8)
+        again = perturb_texts(model, attack, alone, make_target(row), "margin")
+        again = ops.convert_to_numpy(again["adversarial_token_ids"])
+        np.testing.assert_array_equal(again, found[row])
+
+
+# Tokens that are numbers on a line, and a text of one or two of them.
+LINE = np.array([[1.0], [4.0], [-3.0], [0.0]], "float32")
+
+
+def run_on_the_line(loss_fn, token_ids, positions, **options):
+    table = ops.convert_to_tensor(LINE)
+    vocabulary = Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.full(4, True))
+    found = TokenSubstitution(**options)(
+        np.array(token_ids, "int32"),
+        loss_fn=loss_fn,
+        positions=np.array(positions),
+        vocabulary=vocabulary,
+    )
+    return ops.convert_to_numpy(found).tolist()
+
+
+def waves(embeddings):
+    return -ops.sum(ops.cos(embeddings), axis=(1, 2))
+
+
+def test_a_position_is_replaced_once():
+    # At 1 the slope points to 4, which is better; from there it points to -3, better still.
+    found = run_on_the_line(waves, [[0]], [[True]], num_substitutions=2, num_candidates=1)
+    assert found == [[1]]
+    found = run_on_the_line(waves, [[0, 0]], [[True, True]], num_substitutions=2, num_candidates=1)
+    assert found == [[1, 1]]
+
+
+def test_candidates_are_evaluated_exactly():
+    assert run_on_the_line(waves, [[0]], [[True]], num_candidates=3) == [[2]]
+    # The slope at 0 is zero and says nothing; all swaps are tried.
+    assert run_on_the_line(waves, [[3]], [[True]], num_candidates=3) == [[2]]
+
+
+def test_no_swap_is_taken_that_lowers_the_loss():
+    # At 1 the slope points to 4, but all other tokens are worse.
+    found = run_on_the_line(
+        lambda embeddings: -ops.sum(ops.square(embeddings - 1.2), axis=(1, 2)), [[0]], [[True]]
+    )
+    assert found == [[0]]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_never_wins(value):
+    def loss_fn(embeddings):
+        # Grows up to 1 and is broken beyond.
+        return ops.sum(ops.where(embeddings > 1.0, value, embeddings), axis=(1, 2))
+
+    assert run_on_the_line(loss_fn, [[3], [0]], [[True], [True]]) == [[0], [0]]
+
+
+def test_first_order_gains():
+    gradient = np.array([[[2.0], [-1.0]]], "float32")
+    vocabulary = Vocabulary(None, LINE, np.array([True, True, True, False]))
+    gains = first_order_gains(
+        ops.convert_to_tensor(gradient),
+        ops.convert_to_tensor(np.array([[0, 3]], "int32")),
+        ops.convert_to_tensor(np.array([[True, True]])),
+        vocabulary,
+    )
+    # (new - old) * slope; neither the token itself nor one that may not be written.
+    expected = [[[-1e30, 6.0, -8.0, -1e30], [-1.0, -4.0, 3.0, -1e30]]]
+    np.testing.assert_allclose(ops.convert_to_numpy(gains), expected, rtol=1e-6)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="`num_substitutions` must be an integer.*=-1"):
+        TokenSubstitution(num_substitutions=-1)
+    with pytest.raises(ValueError, match="`num_candidates` must be an integer.*=0"):
+        TokenSubstitution(num_candidates=0)

@@ -1,0 +1,148 @@
+import keras
+import numpy as np
+import pytest
+
+from rocmr_keras.data import RandomShift
+from rocmr_keras.data import Split
+from rocmr_keras.data import batches
+
+
+@pytest.fixture
+def pixels():
+    """Eight images that tell themselves by their value, two for each id."""
+    values = np.arange(8, dtype="uint8") * 10
+    images = np.broadcast_to(values[:, None, None, None], (8, 4, 4, 3))
+    captions = ["red", "a red square", "green", "blue", "a blue square", "something blue", "white"]
+    return Split(images.copy(), [0, 0, 1, 1, 2, 2, 3, 3], captions, [0, 0, 1, 2, 2, 2, 3])
+
+
+def epoch_of(dataset, preprocessor):
+    """The examples of one epoch as (image value, image id, caption)."""
+    examples = []
+    for batch in dataset:
+        values = np.round(np.asarray(batch["images"])[:, 0, 0, 0] * 255).astype(int).tolist()
+        texts = preprocessor.detokenize(batch["token_ids"])
+        examples += list(zip(values, np.asarray(batch["image_ids"]).tolist(), texts))
+    return examples
+
+
+def test_batch_dict(colours, preprocessor):
+    dataset = batches(colours, preprocessor, batch_size=3, shuffle=False)
+    assert len(dataset) == 2
+    first, last = list(dataset)
+    assert sorted(first) == ["image_ids", "images", "padding_mask", "token_ids"]
+    assert first["images"].shape == (3, 4, 4, 3) and first["images"].dtype == "float32"
+    assert first["token_ids"].shape == (3, 6) and first["token_ids"].dtype == "int32"
+    assert first["padding_mask"].shape == (3, 6) and first["padding_mask"].dtype == "bool"
+    assert first["image_ids"].dtype == "int32"
+    assert last["images"].shape == (1, 4, 4, 3)
+    np.testing.assert_array_equal(first["image_ids"], [3, 5, 7])
+    assert dataset.element_spec["images"].shape.as_list() == [None, 4, 4, 3]
+    assert dataset.element_spec["token_ids"].shape.as_list() == [None, 6]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_same_pixels_and_ids_as_the_preprocessor(colours, preprocessor, cache):
+    dataset = batches(colours, preprocessor, 4, shuffle=False, cache=cache)
+    (batch,) = list(dataset)
+    np.testing.assert_array_equal(batch["images"], preprocessor.load_images(colours.images))
+    texts = preprocessor.detokenize(batch["token_ids"])
+    tokens = preprocessor.tokenize(texts)
+    np.testing.assert_array_equal(batch["token_ids"], tokens["token_ids"])
+    np.testing.assert_array_equal(batch["padding_mask"], tokens["padding_mask"])
+    assert all(t in colours.captions_of(i) for t, i in zip(texts, colours.image_ids))
+
+
+def test_one_caption_each_drawn_anew(pixels, preprocessor):
+    dataset = batches(pixels, preprocessor, 3, seed=1)
+    epochs = [epoch_of(dataset, preprocessor) for _ in range(4)]
+    for epoch in epochs:
+        assert sorted(value for value, _, _ in epoch) == list(range(0, 80, 10))
+        assert all(image_id == value // 20 for value, image_id, _ in epoch)
+        assert all(text in pixels.captions_of(image_id) for _, image_id, text in epoch)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    assert len({tuple(sorted(epoch)) for epoch in epochs}) > 1
+
+
+def test_an_epoch_is_of_the_seed_alone(pixels, preprocessor):
+    keras.utils.set_random_seed(1)
+    dataset = batches(pixels, preprocessor, 3, seed=5)
+    epochs = [epoch_of(dataset, preprocessor) for _ in range(2)]
+    keras.utils.set_random_seed(2)
+    again = batches(pixels, preprocessor, 3, seed=5, cache=False)
+    assert epochs == [epoch_of(again, preprocessor) for _ in range(2)]
+    # The same on every backend and in every release: a run can be resumed elsewhere.
+    assert [value for value, _, _ in epochs[0]] == [50, 70, 10, 30, 20, 40, 60, 0]
+
+
+def test_resumed_where_it_was(pixels, preprocessor):
+    dataset = batches(pixels, preprocessor, 3)
+    epochs = [epoch_of(dataset, preprocessor) for _ in range(3)]
+    resumed = batches(pixels, preprocessor, 3, initial_epoch=2)
+    assert epoch_of(resumed, preprocessor) == epochs[2]
+
+
+def test_a_look_does_not_make_an_epoch(pixels, preprocessor):
+    plain = epoch_of(batches(pixels, preprocessor, 2), preprocessor)
+    dataset = batches(pixels, preprocessor, 2)
+    for _ in range(3):
+        next(iter(dataset))
+    assert epoch_of(dataset, preprocessor) == plain
+    assert epoch_of(dataset, preprocessor) != plain
+
+
+def test_all_pairs(pixels, preprocessor):
+    dataset = batches(pixels, preprocessor, 4, captions="all")
+    assert len(dataset) == 4
+    pairs = epoch_of(dataset, preprocessor)
+    expected = {
+        (10 * n, int(i), c) for n, i in enumerate(pixels.image_ids) for c in pixels.captions_of(i)
+    }
+    assert len(pairs) == len(expected) == 14 and set(pairs) == expected
+
+
+def test_remainder(pixels, preprocessor):
+    dataset = batches(pixels, preprocessor, 3, drop_remainder=True)
+    assert [len(batch["image_ids"]) for batch in dataset] == [3, 3]
+    assert dataset.element_spec["images"].shape.as_list() == [3, 4, 4, 3]
+    with pytest.raises(ValueError, match="batch_size=9, 8 examples"):
+        batches(pixels, preprocessor, 9, drop_remainder=True)
+
+
+def test_augmentation_is_clipped(pixels, preprocessor):
+    dataset = batches(pixels, preprocessor, 8, shuffle=False, augment=lambda x: x * 10.0 - 1.0)
+    (batch,) = list(dataset)
+    values = np.arange(8) * 10 / 255
+    np.testing.assert_allclose(
+        batch["images"][:, 0, 0, 0], np.clip(values * 10 - 1, 0, 1), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("augment", [keras.layers.RandomFlip(seed=0), RandomShift(seed=0)])
+def test_augmentation_is_reproducible(preprocessor, augment):
+    noise = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype="uint8")
+    split = Split(noise, range(8), ["red"] * 8, range(8))
+    (batch,) = list(batches(split, preprocessor, 8, shuffle=False, augment=augment))
+    assert batch["images"].shape == (8, 4, 4, 3)
+    assert 0 <= np.min(batch["images"]) and np.max(batch["images"]) <= 1
+
+
+def test_float_images(preprocessor):
+    images = np.linspace(0, 1, 2 * 5 * 5 * 3, dtype="float32").reshape(2, 5, 5, 3)
+    split = Split(images, [0, 1], ["red", "green"], [0, 1])
+    (batch,) = list(batches(split, preprocessor, 2, shuffle=False))
+    np.testing.assert_array_equal(batch["images"], preprocessor.load_images(images))
+
+
+def test_captions_that_utf8_cannot_hold(pixels, preprocessor):
+    pixels.captions[2] = "\ud83d red"
+    dataset = batches(pixels, preprocessor, 8)
+    assert "[UNK] red" in {text for _, _, text in epoch_of(dataset, preprocessor)}
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_file_that_breaks_later_is_named(colours, preprocessor, tmp_path, cache):
+    (tmp_path / "green.png").write_bytes(b"gone")
+    dataset = batches(colours, preprocessor, 2, cache=cache)
+    with pytest.raises(Exception, match="green.png': not a JPEG"):
+        list(dataset)

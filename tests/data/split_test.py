@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from rocmr_keras.data import Split
+
+
+def make_split(n=6, drawings=1, captions=2):
+    ids = np.arange(n) * 10
+    return Split(
+        [f"{i}.png" for i in range(n * drawings)],
+        np.repeat(ids, drawings),
+        [f"caption {i} of {k}" for k in ids for i in range(captions)],
+        np.repeat(ids, captions),
+        name="made",
+        skipped={"bad items": ["x.png: truncated"]},
+    )
+
+
+def test_counts():
+    split = make_split(drawings=2, captions=3)
+    assert len(split) == 12
+    assert repr(split) == "<Split name='made' images=12 captions=18 ids=6>"
+    assert split.image_ids.dtype == split.caption_image_ids.dtype == np.int32
+    assert split.captions_of(20) == ["caption 0 of 20", "caption 1 of 20", "caption 2 of 20"]
+
+
+def test_subset_keeps_the_captions_of_its_images():
+    split = make_split(drawings=2)
+    part = split.subset(5, seed=1)
+    assert len(part) == 5 and part.name == "made" and part.skipped == split.skipped
+    assert set(part.images) < set(split.images)
+    assert set(part.caption_image_ids) == set(part.image_ids)
+    assert part.captions_of(part.image_ids[0]) == split.captions_of(part.image_ids[0])
+
+
+def test_subset_is_of_the_seed():
+    split = make_split()
+    assert split.subset(3, seed=4).images == split.subset(3, seed=4).images
+    assert len({tuple(split.subset(3, seed=seed).images) for seed in range(8)}) > 1
+    assert split.subset(6).images == split.images
+
+
+def test_take_of_an_array():
+    pixels = np.arange(4 * 2 * 2 * 3, dtype="uint8").reshape(4, 2, 2, 3)
+    split = Split(pixels, [0, 1, 2, 3], list("abcd"), [0, 1, 2, 3])
+    part = split.take([2, 0])
+    np.testing.assert_array_equal(part.images, pixels[[2, 0]])
+    assert part.captions == ["a", "c"]
+
+
+@pytest.mark.parametrize("n_images", [0, 7])
+def test_subset_out_of_range(n_images):
+    with pytest.raises(ValueError, match=f"between 1 and.*Received: n_images={n_images}"):
+        make_split().subset(n_images)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((["a", "b"], [0], ["x"], [0]), "len.image_ids.=1, len.images.=2"),
+        ((["a"], [0], ["x"], [0, 0]), "len.caption_image_ids.=2, len.captions.=1"),
+        ((["a", "b"], [0, 4], ["x"], [0]), "first image_id=4 .image 'b'.*Leave these images"),
+        ((["a"], [0], ["x", "y"], [0, 8]), "first caption_image_id=8 .caption 'y'"),
+        ((["a"], [0.5], ["x"], [0]), "`image_ids` must be a flat list of integers.*float64"),
+        ((["a"], [0], [["x", "y"]], [0]), "must be strings.*'x', 'y'.*position 0"),
+        ((np.zeros((1, 2, 2)), [0], ["x"], [0]), r"shape \(N, height, width, 3\).*\(1, 2, 2\)"),
+        ((np.full((1, 2, 2, 3), 2.0), [0], ["x"], [0]), r"in \[0, 1\].*range \[2.0, 2.0\]"),
+        ((np.full((1, 2, 2, 3), np.nan), [0], ["x"], [0]), r"in \[0, 1\].*nan"),
+    ],
+)
+def test_mistakes(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Split(*arguments)

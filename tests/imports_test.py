@@ -1,0 +1,69 @@
+"""Who may import whom: reads the imports and holds the table of BUILD_NOTES.md."""
+
+import ast
+import pathlib
+
+import pytest
+
+import rocmr_keras
+
+PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
+FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub"}
+
+ALLOWED = {
+    "backend": set(),
+    "layers": set(),
+    "losses": set(),
+    "models": {"layers"},
+    "attacks": {"backend"},
+    "trainers": {"backend", "losses", "attacks"},
+    "evaluation": {"attacks"},
+    "callbacks": set(),
+    "data": set(),
+}
+
+# `data` feeds every backend through TensorFlow; the rest computes with Keras alone.
+FRAMEWORK_FILES = {
+    "backend/tensorflow.py": {"tensorflow"},
+    "backend/jax.py": {"jax"},
+    "backend/torch.py": {"torch"},
+}
+DATA_FRAMEWORKS = {"tensorflow", "tensorflow_text", "keras_hub"}
+
+
+def imported_modules(path):
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def files():
+    found = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+    return [*found, PACKAGE / "callbacks.py"]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_what_its_room_may(path):
+    room = room_of(path)
+    for module in imported_modules(path):
+        parts = module.split(".")
+        if parts[0] == "rocmr_keras" and len(parts) > 1:
+            assert parts[1] in ALLOWED[room] | {room}, module
+        allowed = FRAMEWORK_FILES.get(path.relative_to(PACKAGE).as_posix(), set())
+        if room == "data":
+            allowed = DATA_FRAMEWORKS
+        assert parts[0] not in FRAMEWORKS - allowed, module
+        assert not module.startswith("keras.src"), module
+
+
+def test_every_room_is_in_the_table():
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert rooms <= set(ALLOWED)
