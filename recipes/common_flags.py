@@ -57,9 +57,10 @@ def define_evaluation_flags():
     flags.DEFINE_list(
         "eval_epsilons", "2/255,4/255,8/255", "Image budgets, in units of [0, 1]."
     )
+    define_budget("eval_both", 8 / 255, "Image budget where both sides are attacked.")
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
     flags.DEFINE_integer("eval_substitutions", 1, "Tokens replaced in each caption.")
-    flags.DEFINE_integer("eval_candidates", 64, "Swaps tried exactly for each token.")
+    flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
 
 
 def load_data():
@@ -71,21 +72,22 @@ def load_data():
 
 
 def threats(seed):
-    """Returns the threats that the evaluation flags name, the largest budget in `both`."""
+    """Returns the threats that the evaluation flags name."""
     values = flags.FLAGS
-    named, epsilons = {}, parse_budgets(values.eval_epsilons)
+    threat, named = rk.evaluation.Threat, {}
     text_attack = rk.attacks.TokenSubstitution(
         values.eval_substitutions, values.eval_candidates
     )
-    for written, epsilon in zip(values.eval_epsilons, epsilons):
-        pgd = rk.attacks.PGD(epsilon, num_steps=values.eval_steps, seed=seed)
-        noise = rk.attacks.RandomNoise(epsilon, seed=seed)
-        named[f"noise {written}"] = rk.evaluation.Threat(noise)
-        named[f"pgd{values.eval_steps} {written}"] = rk.evaluation.Threat(pgd)
-        named[f"both {written}"] = rk.evaluation.Threat(
-            pgd, text_attack, protocol="both"
-        )
+    for written, epsilon in zip(values.eval_epsilons, parse_budgets(values.eval_epsilons)):
+        named[f"pgd{values.eval_steps} {written}"] = threat(_pgd(epsilon, seed))
+    noise = rk.attacks.RandomNoise(epsilon, seed=seed)
     swaps = rk.attacks.RandomSubstitution(values.eval_substitutions, seed=seed)
-    named["random tokens"] = rk.evaluation.Threat(text_attack=swaps)
-    named["tokens"] = rk.evaluation.Threat(text_attack=text_attack)
+    named[f"noise {written}"] = threat(noise)
+    named["tokens"] = threat(text_attack=text_attack)
+    named["random tokens"] = threat(text_attack=swaps)
+    named["both"] = threat(_pgd(values.eval_both, seed), text_attack, protocol="both")
     return named
+
+
+def _pgd(epsilon, seed):
+    return rk.attacks.PGD(epsilon, num_steps=flags.FLAGS.eval_steps, seed=seed)

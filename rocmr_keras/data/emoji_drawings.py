@@ -50,9 +50,9 @@ def rendered(path, size, cache_dir):
     """
     if path.suffix != ".svg":
         return path
-    # The folder tells styles apart, the stem drawings within a style.
-    style = hashlib.sha256(str(path.parent).encode()).hexdigest()[:12]
-    target = cache_dir / f"{style}-{size}px" / f"{path.stem}.png"
+    # By what it shows, so that a new release of a style is rendered anew.
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    target = cache_dir / f"{size}px" / f"{path.stem}.{digest}.png"
     if not target.exists():
         import resvg_py
 

@@ -42,6 +42,34 @@ def read_image(source):
         ) from error
 
 
+def check_pixels(images):
+    """Checks that an array is one of RGB images.
+
+    Args:
+        images: Array `(N, height, width, 3)`, uint8, or float in `[0, 1]`.
+
+    Returns:
+        The same array.
+
+    Raises:
+        ValueError: If its shape, type or range is another.
+    """
+    if images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            "An array of `images` must have the shape (N, height, width, 3). "
+            f"Received: images.shape={images.shape}. Repeat a gray channel three times."
+        )
+    is_float = images.dtype.kind == "f" and images.size
+    if images.dtype != "uint8" and not (is_float and 0 <= images.min() <= images.max() <= 1):
+        extent = f"[{images.min()}, {images.max()}]" if images.size else "empty"
+        raise ValueError(
+            "An array of `images` must be uint8, or float in [0, 1]. "
+            f"Received: images.dtype={images.dtype}, range {extent}. "
+            "Divide by 255, or convert to uint8."
+        )
+    return images
+
+
 def reason(error):
     """Says in a few words what is wrong with a file.
 

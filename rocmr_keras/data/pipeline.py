@@ -39,8 +39,9 @@ def batches(
             drawn anew; `"all"`: an epoch has every pair of an image and a caption
             of its. Defaults to `"one"`.
         augment: Callable that maps float images `(B, H, W, 3)` in `[0, 1]` to the
-            same, such as a Keras augmentation layer. It runs inside `tf.data`; the
-            result is clipped to the range. Defaults to `None`.
+            same: a Keras augmentation layer, several in a `keras.layers.Pipeline`, or
+            `rocmr_keras.data.RandomShift`. It runs inside `tf.data`; the result is
+            clipped to the range. Defaults to `None`.
         cache: Bool, whether decoded images stay in memory, as uint8. Without
             it files are decoded every epoch. Defaults to `True`.
         drop_remainder: Bool, whether to leave out a last, smaller batch.
@@ -61,7 +62,7 @@ def batches(
 
     ```python
     dataset = rocmr_keras.data.batches(splits["train"], preprocessor, batch_size=128)
-    trainer.fit(dataset, epochs=20)
+    trainer.fit(dataset, epochs=20, shuffle=False)  # it is shuffled already
     ```
     """
     tf = tensorflow()
@@ -84,14 +85,13 @@ def batches(
 
 
 def _count_steps(examples, batch_size, drop_remainder):
-    steps = examples // batch_size if drop_remainder else -(-examples // batch_size)
-    if steps < 1:
+    if batch_size < 1 or examples < (batch_size if drop_remainder else 1):
         raise ValueError(
-            "`batch_size` must not exceed the number of examples when `drop_remainder=True`. "
-            f"Received: batch_size={batch_size}, {examples} examples. "
-            "Lower it, or keep the remainder."
+            "`batch_size` must be positive and, where `drop_remainder=True`, at most the number of "
+            f"examples. Received: batch_size={batch_size}, {examples} examples. "
+            "Change it, or keep the remainder."
         )
-    return steps
+    return examples // batch_size if drop_remainder else -(-examples // batch_size)
 
 
 def _orders(order, epoch):
@@ -204,4 +204,7 @@ def _count_epochs(dataset, epoch, steps):
         with tf.control_dependencies([epoch.assign_add(tf.cast(step == steps - 1, "int64"))]):
             return {name: tf.identity(value) for name, value in batch.items()}
 
-    return dataset.enumerate().map(count)
+    # TensorFlow would add a prefetch of its own behind the counting.
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    return dataset.enumerate().map(count).with_options(options)

@@ -3,6 +3,7 @@ import os
 import keras
 import numpy as np
 
+from rocmr_keras.data.images import check_pixels
 from rocmr_keras.data.images import decode_image
 from rocmr_keras.data.images import fit_image
 from rocmr_keras.data.images import read_image
@@ -176,7 +177,8 @@ class Preprocessor:
             grid of 256 values.
 
         Raises:
-            ValueError: If an image cannot be read; the message names it.
+            ValueError: If an image cannot be read, the message names it; or if an
+                array has another shape, type or range.
         """
         tf = tensorflow()
         with tf.device("cpu"):
@@ -247,7 +249,7 @@ class Preprocessor:
         tf = tensorflow()
         if isinstance(image, (str, bytes, os.PathLike)):
             image = read_image(image)
-        image = tf.constant(np.asarray(image))
+        image = tf.constant(check_pixels(np.asarray(image)[None])[0])
         spec = tf.TensorSpec([None, None, 3], image.dtype)
         return self._graph(self.resize_graph, spec)(image)
 

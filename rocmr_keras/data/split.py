@@ -2,6 +2,8 @@ import os
 
 import numpy as np
 
+from rocmr_keras.data.images import check_pixels
+
 
 class Split:
     """Images and captions of one split, matched by id, many to many.
@@ -158,17 +160,6 @@ def _check_captions(captions):
 
 
 def _check_images(images):
-    if not isinstance(images, np.ndarray):
-        return [os.fspath(path) for path in images]
-    if images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError(
-            "An array of `images` must have the shape (N, height, width, 3). "
-            f"Received: images.shape={images.shape}. Repeat a gray channel three times."
-        )
-    if images.dtype != "uint8" and not (images.size and 0 <= images.min() <= images.max() <= 1):
-        raise ValueError(
-            "An array of `images` must be uint8, or float in [0, 1]. "
-            f"Received: images.dtype={images.dtype}, range [{images.min()}, {images.max()}]. "
-            "Divide by 255, or convert to uint8."
-        )
-    return images
+    if isinstance(images, np.ndarray):
+        return check_pixels(images)
+    return [os.fspath(path) for path in images]

@@ -14,7 +14,8 @@ SIZES = {
         "projection_dim": 128,
         "cnn": {"stage_widths": (32, 64, 128), "stage_depths": (1, 1, 1)},
         "vit": {"patch_size": 8, "embedding_dim": 128, "num_layers": 4, "num_heads": 4},
-        "text": {"embedding_dim": 128, "num_layers": 2, "num_heads": 4},
+        # No transformer block: a bag of subwords, all that short captions need.
+        "text": {"embedding_dim": 128, "num_layers": 0, "num_heads": 4},
     },
     "small": {
         "image_size": (128, 128),

@@ -13,7 +13,7 @@ from rocmr_keras.attacks.attack import safe_gradient
 
 CONTINUOUS = {
     "fgsm": (PGD, {"epsilon": 0.1, "num_steps": 1}),
-    "pgd": (PGD, {"epsilon": 0.1, "num_steps": 5}),
+    "pgd": (PGD, {"epsilon": 0.1, "num_steps": 3}),
     "pgd_restarts": (PGD, {"epsilon": 0.1, "num_steps": 2, "num_restarts": 2}),
     "pgd_last": (PGD, {"epsilon": 0.1, "num_steps": 2, "keep_best": False}),
     "pgd_l2": (PGD, {"epsilon": 0.5, "num_steps": 2, "norm": "l2"}),
@@ -42,7 +42,7 @@ def wavy(inputs):
 
 @pytest.fixture(scope="module")
 def vocabulary():
-    table = np.random.RandomState(3).normal(size=(50, 3)).astype("float32")
+    table = np.random.RandomState(3).normal(size=(50, 8)).astype("float32")
     table = ops.convert_to_tensor(table)
     return Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.arange(50) > 3)
 
@@ -54,7 +54,7 @@ def run(images, batch, ordinary, vocabulary):
     def run(attack, loss_fn=wavy):
         inputs, options = images, {}
         if attack.modality == "embeddings":
-            inputs = images.reshape(4, 16, 3)
+            inputs = images.reshape(4, 6, 8)
         if attack.modality == "tokens":
             inputs, options = batch["token_ids"], {"positions": ordinary, "vocabulary": vocabulary}
         return inputs, ops.convert_to_numpy(attack(inputs, loss_fn=loss_fn, **options))

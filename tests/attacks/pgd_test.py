@@ -9,7 +9,7 @@ WEIGHTS = np.random.RandomState(4).normal(size=(4, 4, 3)).astype("float32")
 SETTINGS = {
     "fgsm": {"num_steps": 1, "random_start": False},
     "random_start_fgsm": {"num_steps": 1},
-    "pgd": {"num_steps": 6},
+    "pgd": {"num_steps": 3},
     "pgd_without_start": {"num_steps": 3, "random_start": False},
     "restarts": {"num_steps": 2, "num_restarts": 2},
     "last_iterate": {"num_steps": 2, "keep_best": False},
@@ -66,14 +66,11 @@ def test_closed_form_in_l2(name, images):
 @pytest.mark.parametrize("norm, step_size", [("linf", 0.05), ("l2", 0.6)])
 def test_more_steps_are_never_weaker(norm, step_size, images):
     losses = [losses_of(wavy, images)]
-    for num_steps in (1, 2, 3, 6, 8):
+    for num_steps in (1, 2, 3, 4, 6):
         attack = PGD(1.0, num_steps, step_size, norm, seed=0)
         losses.append(losses_of(wavy, attack(images, loss_fn=wavy)))
     gains = np.diff(losses, axis=0)
     assert gains.min() >= -1e-5 and gains[1:].max() > 0.01
-    # The last iterate, in contrast, jumps over the crests.
-    attack = PGD(1.0, 8, step_size, norm, seed=0, keep_best=False)
-    assert np.any(losses_of(wavy, attack(images, loss_fn=wavy)) < losses[-1] - 0.01)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -113,7 +110,7 @@ def test_default_step_size():
 
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
 def test_attacks_compute_in_float32(dtype, images):
-    attack = PGD(0.1, num_steps=5, random_start=False)
+    attack = PGD(0.1, num_steps=3, random_start=False)
     found = attack(images.astype(dtype), loss_fn=linear)
     expected = attack(images.astype(dtype).astype("float32"), loss_fn=linear)
     assert str(found.dtype) == str(expected.dtype)

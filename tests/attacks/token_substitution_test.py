@@ -47,7 +47,7 @@ def test_all_candidates_equal_exhaustive_search(
 
 def test_more_candidates_are_never_weaker(batch, substitute, losses_of):
     losses = [losses_of(batch["token_ids"])]
-    for num_candidates in (1, 8, 32, 300):
+    for num_candidates in (1, 8, 300):
         losses.append(losses_of(substitute(num_candidates=num_candidates)))
     assert np.diff(losses, axis=0).min() >= -1e-6
     assert np.all(losses[-1][:3] > losses[0][:3] + 0.01)
@@ -71,25 +71,26 @@ def test_only_ordinary_tokens_and_positions(
 
 def test_examples_do_not_depend_on_each_other(model, batch, make_target, substitute):
     found = substitute(num_substitutions=2, num_candidates=8)
-    for row in (slice(0, 1), slice(1, 2)):
-        alone = {name: values[row] for name, values in batch.items()}
-        attack = TokenSubstitution(num_substitutions=2, num_candidates=8)
-        again = perturb_texts(model, attack, alone, make_target(row), "margin")
-        again = ops.convert_to_numpy(again["adversarial_token_ids"])
-        np.testing.assert_array_equal(again, found[row])
+    rows = [0, 2, 2, 0]
+    others = {name: values[rows] for name, values in batch.items()}
+    attack = TokenSubstitution(num_substitutions=2, num_candidates=8)
+    again = perturb_texts(model, attack, others, make_target(rows), "margin")
+    again = ops.convert_to_numpy(again["adversarial_token_ids"])
+    np.testing.assert_array_equal(again, found[rows])
 
 
-# Tokens that are numbers on a line, and a text of one or two of them.
+# Tokens that are numbers on a line; texts of two of them.
 LINE = np.array([[1.0], [4.0], [-3.0], [0.0]], "float32")
 
 
-def run_on_the_line(loss_fn, token_ids, positions, **options):
+def run_on_the_line(loss_fn, positions=(True, False), **options):
+    """Attacks the texts 1, 1 and 0, 1; returns them as lists of token ids."""
     table = ops.convert_to_tensor(LINE)
     vocabulary = Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.full(4, True))
     found = TokenSubstitution(**options)(
-        np.array(token_ids, "int32"),
+        np.array([[0, 0], [3, 0]], "int32"),
         loss_fn=loss_fn,
-        positions=np.array(positions),
+        positions=np.array([positions, positions]),
         vocabulary=vocabulary,
     )
     return ops.convert_to_numpy(found).tolist()
@@ -101,24 +102,23 @@ def waves(embeddings):
 
 def test_a_position_is_replaced_once():
     # At 1 the slope points to 4, which is better; from there it points to -3, better still.
-    found = run_on_the_line(waves, [[0]], [[True]], num_substitutions=2, num_candidates=1)
-    assert found == [[1]]
-    found = run_on_the_line(waves, [[0, 0]], [[True, True]], num_substitutions=2, num_candidates=1)
-    assert found == [[1, 1]]
+    first, _ = run_on_the_line(waves, num_substitutions=2, num_candidates=1)
+    assert first == [1, 0]
+    first, _ = run_on_the_line(waves, (True, True), num_substitutions=2, num_candidates=1)
+    assert first == [1, 1]
 
 
 def test_candidates_are_evaluated_exactly():
-    assert run_on_the_line(waves, [[0]], [[True]], num_candidates=3) == [[2]]
-    # The slope at 0 is zero and says nothing; all swaps are tried.
-    assert run_on_the_line(waves, [[3]], [[True]], num_candidates=3) == [[2]]
+    # At 1 the slope ranks -3 last, and at 0 it is zero and ranks nothing.
+    assert run_on_the_line(waves, num_candidates=8) == [[2, 0], [2, 0]]
 
 
 def test_no_swap_is_taken_that_lowers_the_loss():
-    # At 1 the slope points to 4, but all other tokens are worse.
-    found = run_on_the_line(
-        lambda embeddings: -ops.sum(ops.square(embeddings - 1.2), axis=(1, 2)), [[0]], [[True]]
-    )
-    assert found == [[0]]
+    def loss_fn(embeddings):
+        return -ops.sum(ops.square(embeddings - 1.2), axis=(1, 2))
+
+    # At 1 the slope points to 4, but all other tokens are worse than 1.
+    assert run_on_the_line(loss_fn, num_candidates=8) == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -127,7 +127,7 @@ def test_a_loss_that_is_not_finite_never_wins(value):
         # Grows up to 1 and is broken beyond.
         return ops.sum(ops.where(embeddings > 1.0, value, embeddings), axis=(1, 2))
 
-    assert run_on_the_line(loss_fn, [[3], [0]], [[True], [True]]) == [[0], [0]]
+    assert run_on_the_line(loss_fn, num_candidates=8) == [[0, 0], [0, 0]]
 
 
 def test_first_order_gains():

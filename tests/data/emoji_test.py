@@ -23,7 +23,7 @@ def splits(cache_dir):
 
 def concepts(split):
     """Code points of the images of a split, by id."""
-    stems = (path.rpartition("/")[2].rpartition(".")[0] for path in split.images)
+    stems = (path.rpartition("/")[2].partition(".")[0] for path in split.images)
     return dict(zip(split.image_ids.tolist(), map(code_points, stems)))
 
 

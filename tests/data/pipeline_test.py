@@ -1,3 +1,5 @@
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -83,10 +85,13 @@ def test_resumed_where_it_was(pixels, preprocessor):
 
 
 def test_a_look_does_not_make_an_epoch(pixels, preprocessor):
-    plain = epoch_of(batches(pixels, preprocessor, 2), preprocessor)
-    dataset = batches(pixels, preprocessor, 2)
+    plain = epoch_of(batches(pixels, preprocessor, 4), preprocessor)
+    dataset = batches(pixels, preprocessor, 4)
     for _ in range(3):
-        next(iter(dataset))
+        iterator = iter(dataset)
+        next(iterator)
+        # Time enough for what is fetched in advance.
+        time.sleep(0.1)
     assert epoch_of(dataset, preprocessor) == plain
     assert epoch_of(dataset, preprocessor) != plain
 
@@ -107,6 +112,8 @@ def test_remainder(pixels, preprocessor):
     assert dataset.element_spec["images"].shape.as_list() == [3, 4, 4, 3]
     with pytest.raises(ValueError, match="batch_size=9, 8 examples"):
         batches(pixels, preprocessor, 9, drop_remainder=True)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        batches(pixels, preprocessor, 0)
 
 
 def test_augmentation_is_clipped(pixels, preprocessor):

@@ -135,6 +135,14 @@ def test_images_of_the_right_size_are_not_touched(preprocessor):
     np.testing.assert_array_equal(np.round(loaded * 255), pixels)
 
 
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((4, 4)), np.full((4, 4, 3), 200), np.full((4, 4, 3), 1.5)]
+)
+def test_pixels_of_another_kind(preprocessor, pixels):
+    with pytest.raises(ValueError, match="An array of `images` must"):
+        preprocessor.load_images([pixels])
+
+
 def test_unreadable_image_is_named(preprocessor, tmp_path):
     with pytest.raises(ValueError, match="Received: '.*none.png': no such file"):
         preprocessor.load_images([str(tmp_path / "none.png")])

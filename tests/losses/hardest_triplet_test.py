@@ -34,7 +34,7 @@ def test_by_hand(evaluate):
 
 
 def test_only_positives(evaluate, gradient_of):
-    similarities, positives = np.zeros((2, 2)), np.full((2, 2), True)
+    similarities, positives = np.zeros((4, 4)), np.full((4, 4), True)
     assert evaluate(HardestTriplet(), similarities, positives) == 0.0
     assert np.all(gradient_of(HardestTriplet(), similarities, positives) == 0.0)
 

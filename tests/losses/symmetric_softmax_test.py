@@ -31,8 +31,8 @@ def test_by_hand(evaluate):
     assert evaluate(loss, np.eye(4), pairs, 100.0) == pytest.approx(0.0, abs=1e-6)
     assert evaluate(loss, np.ones((4, 4)), pairs, 100.0) == pytest.approx(np.log(4))
     assert evaluate(loss, 1.0 - np.eye(4), pairs, 100.0) == pytest.approx(100 + np.log(3))
-    # Two captions of one image cannot do better than half the mass each.
-    assert evaluate(loss, np.ones((2, 2)), np.full((2, 2), True)) == pytest.approx(np.log(2))
+    # Four captions of one image cannot do better than a quarter of the mass each.
+    assert evaluate(loss, np.ones((4, 4)), np.full((4, 4), True)) == pytest.approx(np.log(4))
 
 
 def test_bias_is_ignored(similarities, positives, evaluate):

@@ -1,0 +1,93 @@
+"""The recipes run from the command line, and an interrupted run goes on."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parents[1]
+COLORS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (30, 60, 220)}
+WORDS = ("square", "field", "surface", "patch")
+
+
+@pytest.fixture(scope="module")
+def captions(tmp_path_factory):
+    """A CSV of coloured squares, each with a caption, a split and an id."""
+    folder = tmp_path_factory.mktemp("squares")
+    draw = np.random.default_rng(0)
+    rows = []
+    for split, count in (("train", 16), ("validation", 3), ("test", 6)):
+        for index in range(count):
+            color = list(COLORS)[index % len(COLORS)]
+            pixels = np.full((24, 24, 3), COLORS[color]) + draw.integers(-25, 25, (24, 24, 3))
+            name = f"{split}-{index}.png"
+            Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / name)
+            text = f"a {color} {WORDS[index % len(WORDS)]} number {split}{index}"
+            rows.append({"image": name, "caption": text, "split": split})
+    path = folder / "captions.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["image", "caption", "split"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def run(recipe, *flags):
+    command = [sys.executable, str(ROOT / "recipes" / recipe), *flags]
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=dict(os.environ)
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def small(captions, output):
+    return [
+        "--dataset=csv",
+        f"--captions={captions}",
+        f"--images={captions.parent}",
+        f"--output={output}",
+        "--image_size=16",
+        "--vocabulary_size=60",
+        "--sequence_length=8",
+        "--batch_size=8",
+        "--image_steps=1",
+        "--text_steps=1",
+        "--eval_steps=2",
+        "--eval_epsilons=2/255,8/255",
+        "--eval_candidates=4",
+    ]
+
+
+def test_train_resume_and_compare(captions, tmp_path):
+    flags = small(captions, tmp_path / "rocmr-0")
+    out = run("train.py", "--epochs=1", *flags)
+    assert "pgd2 8/255" in out and "protocol: both" in out
+    run("train.py", "--epochs=2", "--resume", *flags)
+    with open(tmp_path / "rocmr-0" / "history.csv", encoding="utf-8") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+    written = {path.name for path in (tmp_path / "rocmr-0").iterdir()}
+    assert written >= {
+        "adversarial.png",
+        "epsilon.png",
+        "flags.txt",
+        "history.csv",
+        "model.keras",
+        "report.json",
+        "retrieval.png",
+        "state.npz",
+    }
+    assert not [name for name in written if "writing" in name]
+    assert "--image_epsilon=8/255" in (tmp_path / "rocmr-0" / "flags.txt").read_text()
+    report = json.loads((tmp_path / "rocmr-0" / "report.json").read_text())
+    assert report["run"]["flags"]["epochs"] == 2
+    table = run("compare.py", f"--runs={tmp_path}/rocmr-0", f"--output={tmp_path}/all.png")
+    recall = 100 * report["clean"]["image_to_text"]["recall_at_1"]
+    assert f"| rocmr | {recall:.1f} /" in table
+    assert (tmp_path / "all.png").stat().st_size > 0

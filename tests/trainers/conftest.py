@@ -1,0 +1,151 @@
+"""Tiny trainers and the few facts about backends that tests of compiled steps need."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.models import ConvolutionalImageEncoder
+from rocmr_keras.models import DualEncoder
+from rocmr_keras.models import TextEncoder
+from rocmr_keras.trainers import RoCMR
+
+VOCABULARY_SIZE = 20
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras_tests")
+class SpecialTokens:
+    """A preprocessor of which a trainer needs the special tokens alone."""
+
+    special_token_ids = (0, 1, 2, 3)
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+
+
+@pytest.fixture(scope="session")
+def is_compiled():
+    """Whether steps are traced. Torch's are not, and it cannot run several in one go."""
+    return keras.config.backend() != "torch"
+
+
+@pytest.fixture(scope="session")
+def compile_options(is_compiled):
+    """What only compiled backends do; on torch `jit_compile=True` takes minutes."""
+    return {"steps_per_execution": 2, "jit_compile": True} if is_compiled else {}
+
+
+@pytest.fixture(scope="session")
+def make_batch():
+    """Pairs that can be learnt: a caption's words go with the brightness of its image."""
+
+    def make_batch(size=4, seed=0, image_size=8):
+        random = np.random.RandomState(seed)
+        token_ids = np.zeros((size, 6), "int32")
+        token_ids[:, 0] = 2
+        images = random.uniform(0.0, 0.2, size=(size, image_size, image_size, 3))
+        for index in range(size):
+            words = 4 + (index + np.arange(2 + index % 3)) % (VOCABULARY_SIZE - 4)
+            token_ids[index, 1 : 1 + len(words)] = words
+            token_ids[index, 1 + len(words)] = 3
+            images[index, index % image_size, :, index % 3] += 0.8
+        # The last two are two drawings of one thing.
+        image_ids = np.minimum(np.arange(size), size - 2).astype("int32")
+        return {
+            "images": images.astype("float32"),
+            "token_ids": token_ids,
+            "padding_mask": token_ids != 0,
+            "image_ids": image_ids,
+        }
+
+    return make_batch
+
+
+@pytest.fixture(scope="session")
+def batch(make_batch):
+    return make_batch()
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    def make_model(num_layers=0, normalization="none", dropout=0.0, **options):
+        image_encoder = ConvolutionalImageEncoder(
+            8, (8,), (1,), stem_stride=2, normalization=normalization
+        )
+        text_encoder = TextEncoder(
+            VOCABULARY_SIZE, 6, 8, num_layers, num_heads=2, projection_dim=8, dropout=dropout
+        )
+        options = {"preprocessor": SpecialTokens(), **options}
+        return DualEncoder(image_encoder, text_encoder, **options)
+
+    return make_model
+
+
+@pytest.fixture(scope="session")
+def make_flat_model():
+    """A model without convolutions: the quickest to compile."""
+
+    def make_flat_model(image_size=8, regularizer=None):
+        image_encoder = keras.Sequential(
+            [
+                keras.layers.Input((image_size, image_size, 3)),
+                keras.layers.Flatten(),
+                keras.layers.Dense(8, kernel_regularizer=regularizer),
+            ]
+        )
+        text_encoder = TextEncoder(VOCABULARY_SIZE, 6, 8, 0, projection_dim=8)
+        return DualEncoder(image_encoder, text_encoder, preprocessor=SpecialTokens())
+
+    return make_flat_model
+
+
+@pytest.fixture(scope="session")
+def make_attacks():
+    def make_attacks(random_start=False, num_steps=1):
+        options = {"num_steps": num_steps, "keep_best": False, "random_start": random_start}
+        return {
+            "image_attack": PGD(0.05, seed=1, **options),
+            "text_attack": EmbeddingPGD(0.3, seed=2, **options),
+        }
+
+    return make_attacks
+
+
+@pytest.fixture(scope="session")
+def make_trainer(make_flat_model, make_attacks):
+    def make_trainer(terms="rocmr", model=None, **options):
+        return RoCMR(model or make_flat_model(), terms=terms, **{**make_attacks(), **options})
+
+    return make_trainer
+
+
+@pytest.fixture(scope="session")
+def assign_weights():
+    """Gives a model the same small weights on every backend."""
+
+    def assign_weights(model, seed=0):
+        random = np.random.RandomState(seed)
+        for weight in model.weights:
+            values = 0.2 * random.normal(size=weight.shape)
+            if "variance" in weight.path:
+                values = 0.5 + np.abs(values)
+            weight.assign(values.astype("float32"))
+
+    return assign_weights
+
+
+@pytest.fixture(scope="session")
+def state_of():
+    """Returns copies of the variables of a layer, or of the state of a seed."""
+
+    def state_of(thing):
+        variables = getattr(thing, "variables", None) or [thing.state]
+        return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+    return state_of

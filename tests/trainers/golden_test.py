@@ -1,0 +1,72 @@
+"""Numbers that must be the same on every backend; `golden.json` holds them."""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.trainers import RoCMR
+
+GOLDEN = pathlib.Path(__file__).parent / "golden.json"
+
+
+@pytest.fixture(scope="module")
+def figures(make_model, make_batch, assign_weights):
+    """Three steps of AdamW on a batch that repeats tokens, and what was found before them."""
+    model = make_model(num_layers=1, normalization="batch")
+    assign_weights(model)
+    batch = make_batch()
+    batch["token_ids"][:, 1] = 7
+    options = {"random_start": False, "seed": 0}
+    trainer = RoCMR(
+        model,
+        image_attack=PGD(0.05, num_steps=3, **options),
+        text_attack=EmbeddingPGD(0.3, num_steps=1, **options),
+    )
+    perturbed = trainer.perturb(batch, training=True)
+    # The large epsilon: Adam's first steps are else the signs of gradients, some of which
+    # are zero but for rounding.
+    trainer.compile(keras.optimizers.AdamW(1e-2, epsilon=1e-3))
+    losses = []
+    for _ in range(3):
+        trainer.reset_metrics()
+        losses.append(float(trainer.train_on_batch(batch, return_dict=True)["loss"]))
+    images = ops.convert_to_numpy(perturbed["adversarial_images"]).astype("float64")
+    texts = ops.convert_to_numpy(perturbed["text_perturbation"]).astype("float64")
+    weighted = images * np.arange(images.size).reshape(images.shape) / images.size
+    table = ops.convert_to_numpy(model.text_encoder.embedding_table)
+    return {
+        "losses": losses,
+        "embedding_of_the_repeated_token": table[7].tolist(),
+        "scale": float(ops.convert_to_numpy(model.scale())),
+        "mean_of_adversarial_images": float(images.mean()),
+        "weighted_mean_of_adversarial_images": float(weighted.mean()),
+        "moved_pixels": int(np.sum(np.abs(images - batch["images"]) > 1e-6)),
+        "mean_size_of_text_perturbation": float(np.abs(texts).mean()),
+    }
+
+
+@pytest.mark.parametrize(
+    "name, tolerance",
+    [
+        ("losses", 1e-4),
+        ("embedding_of_the_repeated_token", 1e-4),
+        ("scale", 1e-4),
+        ("mean_of_adversarial_images", 1e-5),
+        ("weighted_mean_of_adversarial_images", 1e-5),
+        ("moved_pixels", 0),
+        ("mean_size_of_text_perturbation", 1e-5),
+    ],
+)
+def test_equal_to_the_golden_file(name, tolerance, figures):
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    np.testing.assert_allclose(figures[name], golden[name], rtol=tolerance, atol=tolerance)
+
+
+def test_training_on_repeated_tokens_reduces_the_loss(figures):
+    assert figures["losses"][2] < figures["losses"][0]

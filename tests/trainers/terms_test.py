@@ -1,0 +1,41 @@
+import inspect
+
+import pytest
+
+from rocmr_keras.trainers import PRESETS
+from rocmr_keras.trainers import Terms
+from rocmr_keras.trainers import terms
+
+
+def test_every_argument_is_a_config_key():
+    arguments = list(inspect.signature(Terms).parameters)
+    weights = {name: index + 1.0 for index, name in enumerate(arguments[:-1])}
+    config = Terms(**weights, text_first=True).get_config()
+    assert config == {**weights, "text_first": True}
+    assert Terms(**config).get_config() == config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_weights_of_a_preset_sum_to_one(name):
+    assert sum(weight for weight, _, _ in PRESETS[name].blocks()) == pytest.approx(1.0)
+
+
+def test_uses():
+    chosen = Terms(adversarial_images=1.0)
+    assert chosen.uses("adversarial_images") and chosen.uses("texts")
+    assert not chosen.uses("images") and not chosen.uses("adversarial_texts")
+
+
+def test_get():
+    chosen = Terms(clean=1.0)
+    assert terms.get(chosen) is chosen
+    assert terms.get({"clean": 2.0}).clean == 2.0
+    assert terms.get("mat").text_first
+    with pytest.raises(ValueError, match="Received: terms='trades'"):
+        terms.get("trades")
+
+
+@pytest.mark.parametrize("weights", [{}, {"clean": -1.0}, {"clean": 1.0, "text_views": -0.1}])
+def test_weights_must_be_positive(weights):
+    with pytest.raises(ValueError, match="must not be negative, and one must be positive"):
+        Terms(**weights)
