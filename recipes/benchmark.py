@@ -11,9 +11,10 @@ import time
 
 import keras
 import numpy as np
-import rocmr_keras as rk
 from absl import app
 from absl import flags
+
+import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
 

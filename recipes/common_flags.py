@@ -2,8 +2,9 @@
 
 from fractions import Fraction
 
-import rocmr_keras as rk
 from absl import flags
+
+import rocmr_keras as rk
 
 
 class _BudgetParser(flags.ArgumentParser):

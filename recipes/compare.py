@@ -12,9 +12,10 @@ import json
 import os
 import re
 
-import rocmr_keras as rk
 from absl import app
 from absl import flags
+
+import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
 

@@ -5,8 +5,9 @@ import platform
 
 import common_flags
 import keras
-import rocmr_keras as rk
 from absl import flags
+
+import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
 

@@ -13,10 +13,11 @@ import os
 
 import common_flags
 import keras
-import rocmr_keras as rk
 import run_report
 from absl import app
 from absl import flags
+
+import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
 

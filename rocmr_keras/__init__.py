@@ -11,7 +11,6 @@ from rocmr_keras import trainers
 from rocmr_keras.trainers import RoCMR
 from rocmr_keras.version import __version__
 
-
 __all__ = [
     "RoCMR",
     "__version__",

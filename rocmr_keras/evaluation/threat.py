@@ -1,5 +1,7 @@
 import keras
 
+from rocmr_keras.attacks import objectives
+
 PROTOCOLS = ("query", "both")
 
 
@@ -19,8 +21,8 @@ class Threat:
             protocols are never comparable. Defaults to `"query"`.
 
     Raises:
-        ValueError: If there is no attack, the protocol is unknown, or `"both"` lacks
-            one of the attacks.
+        ValueError: If there is no attack, an attack is of the wrong modality, the
+            protocol or the objective is unknown, or `"both"` lacks one of the attacks.
 
     Example:
 
@@ -48,6 +50,10 @@ class Threat:
                 f". Received: image_attack={image_attack}, text_attack={text_attack}. "
                 "Pass `image_attack` and/or `text_attack`."
             )
+        # Here, not after an hour in the middle of an evaluation.
+        _check_modality("image_attack", image_attack, ("images",))
+        _check_modality("text_attack", text_attack, ("embeddings", "tokens"))
+        objectives.get(objective)
         self.image_attack = image_attack
         self.text_attack = text_attack
         self.objective = objective
@@ -62,6 +68,15 @@ class Threat:
             "image_attack": _describe(self.image_attack),
             "text_attack": _describe(self.text_attack),
         }
+
+
+def _check_modality(name, attack, modalities):
+    if attack is not None and attack.modality not in modalities:
+        raise ValueError(
+            f"`{name}` must perturb one of {modalities}. Received: "
+            f"{type(attack).__name__}, which perturbs {attack.modality!r}. "
+            "Choose an attack that fits."
+        )
 
 
 def _describe(attack):
