@@ -49,7 +49,9 @@ flags.DEFINE_enum(
     "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Policy."
 )
 flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
-flags.DEFINE_enum("evaluate_on", "test", ["test", "validation"], "Split to report.")
+flags.DEFINE_enum(
+    "evaluate_on", "test", ["test", "validation", "none"], "Split to attack and report."
+)
 
 
 def build_model(train):
@@ -100,7 +102,13 @@ def fit(trainer, dataset, checkpoint, epoch, num_steps):
     if trainer.image_attack or trainer.text_attack:
         steps = max(int(FLAGS.warmup * num_steps), 1)
         callbacks.insert(0, rk.callbacks.EpsilonWarmup(steps))
-    trainer.fit(dataset, initial_epoch=epoch, epochs=FLAGS.epochs, callbacks=callbacks)
+    trainer.fit(
+        dataset,
+        initial_epoch=epoch,
+        epochs=FLAGS.epochs,
+        callbacks=callbacks,
+        shuffle=False,  # The dataset shuffles itself.
+    )
 
 
 def main(_):
@@ -123,7 +131,8 @@ def main(_):
     )
     fit(trainer, dataset, checkpoint, epoch, num_steps)
     run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
-    run_report.report(model, splits[FLAGS.evaluate_on], FLAGS.output, FLAGS.seed)
+    if FLAGS.evaluate_on != "none":
+        run_report.report(model, splits[FLAGS.evaluate_on], FLAGS.output, FLAGS.seed)
 
 
 if __name__ == "__main__":

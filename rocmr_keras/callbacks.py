@@ -47,8 +47,7 @@ class EpsilonWarmup(keras.callbacks.Callback):
                 "`EpsilonWarmup` needs a model with `image_attack` or `text_attack`. "
                 f"Received: {type(self.model).__name__}. Train a `RoCMR` with attacks."
             )
-        # Not zero when a run is resumed.
-        self._step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+        self._step = _steps_taken(self.model.optimizer)
         self._assign(self._scheduled())
 
     def on_train_end(self, logs=None):
@@ -83,6 +82,14 @@ class EpsilonWarmup(keras.callbacks.Callback):
             synchronise()
         for attack in self._attacks:
             attack.epsilon_scale.assign(scale)
+
+
+def _steps_taken(optimizer):
+    """Returns the steps taken so far, not zero when a run is resumed."""
+    # That of float16 wraps another; with accumulation an update is several steps.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    updates = int(ops.convert_to_numpy(optimizer.iterations))
+    return updates * (optimizer.gradient_accumulation_steps or 1)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -144,7 +151,7 @@ class Checkpoint(keras.callbacks.Callback):
                 continue
             try:
                 # Reading checks the CRC-32 of every array.
-                with np.load(path) as file:
+                with open(path, "rb") as opened, np.load(opened) as file:
                     state = {name: file[name] for name in file.files}
             except Exception as error:
                 damaged.append(f"{path}: {error}")

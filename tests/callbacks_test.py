@@ -135,6 +135,19 @@ def test_the_schedule_counts_steps_that_run_together():
     assert scales == [0.0, 0.25, 0.5, 0.75]
 
 
+def test_an_update_of_accumulated_gradients_is_several_steps():
+    trainer = make_trainer()
+    optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
+    optimizer.build(trainer.trainable_variables)
+    # The count of steps, of which `iterations` shows the updates.
+    optimizer.variables[0].assign(6)
+    trainer.compile(optimizer)
+    callback = EpsilonWarmup(8)
+    callback.set_model(trainer)
+    callback.on_train_begin()
+    assert float(ops.convert_to_numpy(trainer.image_attack.epsilon_scale)) == 0.75
+
+
 def test_warmup_errors():
     with pytest.raises(ValueError, match="`num_steps` must be at least 1. Received: num_steps=0"):
         EpsilonWarmup(0)

@@ -20,6 +20,7 @@ def figures(make_model, make_batch, assign_weights):
     """Three steps of AdamW on a batch that repeats tokens, and what was found before them."""
     model = make_model(num_layers=1, normalization="batch")
     assign_weights(model)
+    model.similarity_head.logit_scale.assign(2.6)
     batch = make_batch()
     batch["token_ids"][:, 1] = 7
     options = {"random_start": False, "seed": 0}
@@ -31,7 +32,7 @@ def figures(make_model, make_batch, assign_weights):
     perturbed = trainer.perturb(batch, training=True)
     # The large epsilon: Adam's first steps are else the signs of gradients, some of which
     # are zero but for rounding.
-    trainer.compile(keras.optimizers.AdamW(1e-2, epsilon=1e-3))
+    trainer.compile(keras.optimizers.AdamW(1e-2, epsilon=1e-2))
     losses = []
     for _ in range(3):
         trainer.reset_metrics()

@@ -28,5 +28,5 @@ def test_any_positive_will_do():
 
 
 def test_a_batch_of_one_pair_is_right():
-    ones = np.ones((1, 2), "float32")
-    assert recalls(ones, -ones, np.eye(1, dtype=bool)) == [[1.0], [1.0]]
+    image = np.array([[1.0, 0.0]], "float32")
+    assert recalls(image, -image, np.eye(1, dtype=bool)) == [[1.0], [1.0]]

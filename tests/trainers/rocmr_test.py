@@ -100,8 +100,9 @@ def test_every_loss_gets_cosines_positives_scale_and_bias(name, make_trainer, ba
     views = all_views(trainer, perturbed)
     similarities = views["adversarial_images"] @ views["texts"].T
     positives = batch["image_ids"][:, None] == batch["image_ids"]
+    tensors = [ops.convert_to_tensor(value) for value in (similarities, positives)]
     head = trainer.dual_encoder
-    expected = losses.get(name)(similarities, positives, head.scale(), head.bias())
+    expected = losses.get(name)(*tensors, head.scale(), head.bias())
     assert loss == pytest.approx(float(ops.convert_to_numpy(expected)), rel=1e-4)
 
 

@@ -1,0 +1,43 @@
+import json
+
+import pytest
+
+from rocmr_keras.evaluation import format_report
+from rocmr_keras.evaluation import write_report
+
+
+def test_round_trip(report, tmp_path):
+    path = tmp_path / "run" / "report.json"
+    write_report(path, report)
+    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(json.dumps(report))
+    assert [file.name for file in path.parent.iterdir()] == ["report.json"]
+
+
+def test_a_figure_that_is_no_number_is_refused_and_the_old_file_kept(tmp_path):
+    path = tmp_path / "report.json"
+    write_report(path, {"recall": 0.5})
+    with pytest.raises(ValueError, match="[Oo]ut of range float"):
+        write_report(path, {"recall": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"recall": 0.5}
+
+
+def test_the_table_has_each_attack_once(report):
+    lines = format_report(report).splitlines()
+    assert lines[0].startswith("7 images, 10 texts")
+    for name in report["attacks"]:
+        assert sum(line.startswith(f"{name} ") for line in lines) == 1, name
+    # One table for each protocol, each beginning with the clean row.
+    assert sum(line.startswith("protocol: query") for line in lines) == 1
+    assert sum(line.startswith("protocol: both") for line in lines) == 1
+    assert sum(line.startswith("clean ") for line in lines) == 2
+
+
+def test_the_table_has_percents_and_a_dash_where_nothing_was_measured(report):
+    lines = {line.split()[0]: line for line in format_report(report).splitlines() if line}
+    assert "57.1 / " in lines["pgd"] and lines["pgd"].rstrip().endswith("-")
+    assert "0.0 / " in lines["words"] and lines["words"].split()[1] == "-"
+
+
+def test_a_report_without_attacks(report):
+    text = format_report({**report, "attacks": {}})
+    assert "protocol: query" in text and "85.7 / " in text
