@@ -39,15 +39,9 @@ UNROLLED_STEPS = 4
 class AdversarialSteps:
     """Mixin before `keras.Model`: perturb the batch, then take Keras's own step.
 
-    The model that mixes it in defines `perturb(data, training)`. Where there is no GPU
-    it is compiled without XLA unless asked for: on CPUs a plain graph took half the
-    time, and a tenth inside the loop of a long attack.
+    The model that mixes it in defines `perturb(data, training)`. `compile` stays Keras's
+    own, or a saved model would not be compiled again when it is loaded.
     """
-
-    def compile(self, *args, **kwargs):
-        if not tf.config.list_physical_devices("GPU"):
-            kwargs.setdefault("jit_compile", False)
-        super().compile(*args, **kwargs)
 
     def train_step(self, data):
         return super().train_step(self.perturb(data, training=True))

@@ -23,7 +23,7 @@ CONTINUOUS = {
 }
 ATTACKS = {
     **CONTINUOUS,
-    "substitution": (TokenSubstitution, {"num_substitutions": 2, "num_candidates": 4}),
+    "substitution": (TokenSubstitution, {"num_substitutions": 2, "num_candidates": 8}),
     "random_substitution": (RandomSubstitution, {"num_substitutions": 3}),
 }
 DRAWING = [name for name in ATTACKS if name != "substitution"]

@@ -78,7 +78,7 @@ def test_sample_fills_the_ball_evenly(name):
 @pytest.mark.parametrize("name", ["linf", "l2"])
 def test_sample_of_the_surface(name):
     seed = keras.random.SeedGenerator(0)
-    drawn = ops.convert_to_numpy(norms.get(name).sample_surface((5, 2, 3), 0.5, seed))
+    drawn = ops.convert_to_numpy(norms.get(name).sample_surface((400, 2, 3), 0.5, seed))
     np.testing.assert_allclose(lengths(drawn, name, (1, 2)), 0.5, rtol=1e-5)
     assert drawn.min() < 0 < drawn.max()
 

@@ -185,7 +185,7 @@ def restless_model(make_model):
         PGD(0.1, 5),
         RandomNoise(0.1),
         EmbeddingPGD(0.5, 2),
-        TokenSubstitution(2, 4),
+        TokenSubstitution(2, 8),
         RandomSubstitution(2),
     ],
     ids=lambda attack: f"{type(attack).__name__}_{getattr(attack, 'num_steps', '')}",

@@ -23,9 +23,9 @@ def test_clean_queries(modality, model, batch):
 
 
 ATTACKS = {
-    "adversarial_images": PGD(0.2, 2, random_start=False),
-    "text_perturbation": EmbeddingPGD(0.5, 2, random_start=False),
-    "adversarial_token_ids": TokenSubstitution(2, num_candidates=8),
+    "adversarial_images": PGD(0.2, 1, random_start=False),
+    "text_perturbation": EmbeddingPGD(0.5, 1, random_start=False),
+    "adversarial_token_ids": TokenSubstitution(num_candidates=8),
 }
 
 

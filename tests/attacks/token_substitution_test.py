@@ -79,21 +79,26 @@ def test_examples_do_not_depend_on_each_other(model, batch, make_target, substit
     np.testing.assert_array_equal(again, found[rows])
 
 
-# Tokens that are numbers on a line; texts of two of them.
-LINE = np.array([[1.0], [4.0], [-3.0], [0.0]], "float32")
+# The first four tokens are numbers on a line, the others may not be written.
+LINE = np.zeros((50, 8), "float32")
+LINE[:4, 0] = [1.0, 4.0, -3.0, 0.0]
 
 
-def run_on_the_line(loss_fn, positions=(True, False), **options):
-    """Attacks the texts 1, 1 and 0, 1; returns them as lists of token ids."""
+def run_on_the_line(loss_fn, positions=1, **options):
+    """Attacks the first tokens of four texts that say 1; the second text begins with 0."""
     table = ops.convert_to_tensor(LINE)
-    vocabulary = Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.full(4, True))
+    vocabulary = Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.arange(50) < 4)
+    token_ids = np.zeros((4, 6), "int32")
+    token_ids[1, 0] = 3
     found = TokenSubstitution(**options)(
-        np.array([[0, 0], [3, 0]], "int32"),
+        token_ids,
         loss_fn=loss_fn,
-        positions=np.array([positions, positions]),
+        positions=np.tile(np.arange(6) < positions, (4, 1)),
         vocabulary=vocabulary,
     )
-    return ops.convert_to_numpy(found).tolist()
+    found = ops.convert_to_numpy(found)
+    assert not np.any(found[:, 2:])
+    return found[:2, :2].tolist()
 
 
 def waves(embeddings):
@@ -104,7 +109,7 @@ def test_a_position_is_replaced_once():
     # At 1 the slope points to 4, which is better; from there it points to -3, better still.
     first, _ = run_on_the_line(waves, num_substitutions=2, num_candidates=1)
     assert first == [1, 0]
-    first, _ = run_on_the_line(waves, (True, True), num_substitutions=2, num_candidates=1)
+    first, _ = run_on_the_line(waves, 2, num_substitutions=2, num_candidates=1)
     assert first == [1, 1]
 
 
@@ -132,7 +137,7 @@ def test_a_loss_that_is_not_finite_never_wins(value):
 
 def test_first_order_gains():
     gradient = np.array([[[2.0], [-1.0]]], "float32")
-    vocabulary = Vocabulary(None, LINE, np.array([True, True, True, False]))
+    vocabulary = Vocabulary(None, LINE[:4, :1], np.array([True, True, True, False]))
     gains = first_order_gains(
         ops.convert_to_tensor(gradient),
         ops.convert_to_tensor(np.array([[0, 3]], "int32")),
