@@ -5,6 +5,10 @@ import numpy as np
 import pytest
 
 from rocmr_keras.evaluation import pictures
+from rocmr_keras.evaluation.pictures.adversarial_examples import _mark_changes
+from rocmr_keras.evaluation.pictures.adversarial_examples import _nice_factor
+from rocmr_keras.evaluation.pictures.lettering import clean
+from rocmr_keras.evaluation.pictures.lettering import wrap
 
 matplotlib = pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
@@ -114,15 +118,15 @@ def test_characters_the_font_lacks(tmp_path):
     pictures.adversarial_examples(tmp_path / "b.png", [pair], title=strange)
     curves = {strange: {"epsilon": [0.0], "recall": [0.5]}}
     pictures.recall_against_epsilon(tmp_path / "c.png", curves, strange, metric=strange)
-    assert pictures._clean(strange) == "fox ▯ $x_1^$ \\frac     ▯▯ ▯ ▯"
+    assert clean(strange) == "fox ▯ $x_1^$ \\frac     ▯▯ ▯ ▯"
 
 
 def test_changed_words_are_marked_in_both_captions():
-    before, after = pictures._mark_changes("the face of a fox", "the face of an oil drum")
+    before, after = _mark_changes("the face of a fox", "the face of an oil drum")
     assert [text for text, _ in before] == ["the", "face", "of", "[a]", "[fox]"]
     assert [text for text, _ in after] == ["the", "face", "of", "[an]", "[oil]", "[drum]"]
     assert [color is None for _, color in after] == [True, True, True, False, False, False]
-    before, after = pictures._mark_changes("one two three", "one three")
+    before, after = _mark_changes("one two three", "one three")
     assert [text for text, _ in before] == ["one", "[two]", "three"]
     assert after == [("one", None), ("three", None)]
 
@@ -131,23 +135,23 @@ def test_lines_fit_and_lose_no_word():
     def measure(word):
         return 3 * len(word[0])
 
-    def wrap(text, max_lines):
+    def lines_of(text, max_lines):
         words = [(word, None) for word in text.split()]
-        lines = pictures._wrap(words, 18, measure, 3, max_lines)
+        lines = wrap(words, 18, measure, 3, max_lines)
         return [" ".join(piece for piece, _ in line) for line in lines]
 
     text = "a bb ccc dddd eeeeeeeeeee f"
-    assert wrap(text, 6) == ["a bb", "ccc", "dddd", "eeeeee", "eeeee", "f"]
-    assert wrap(text, 2) == ["a bb", "ccc …"]
-    assert wrap("x" * 20, 1) == ["xxxx …"]
-    assert wrap("", 1) == [""]
+    assert lines_of(text, 6) == ["a bb", "ccc", "dddd", "eeeeee", "eeeee", "f"]
+    assert lines_of(text, 2) == ["a bb", "ccc …"]
+    assert lines_of("x" * 20, 1) == ["xxxx …"]
+    assert lines_of("", 1) == [""]
 
 
 @pytest.mark.parametrize(
     "largest, factor", [(4 / 255, 30.0), (8 / 255, 15.0), (0.5, 1.0), (1.0, 0.5), (0.0, 1.0)]
 )
 def test_the_difference_is_magnified_by_a_round_factor(largest, factor):
-    assert pictures._nice_factor(largest) == pytest.approx(factor)
+    assert _nice_factor(largest) == pytest.approx(factor)
 
 
 def test_adversarial_examples_centre_the_difference_at_gray(tmp_path):
