@@ -1,10 +1,9 @@
-"""Ranks and recall of cross-modal retrieval, in NumPy, without the similarity matrix or a sort."""
+"""Ranks and recall of cross-modal retrieval, in NumPy: no similarity matrix, no sort."""
 
 import numpy as np
 
-# Scores closer than this (relative to the norms; cosine units for unit embeddings) are a tie.
-# Encoders compute in float32: a smaller difference is rounding, not a preference.
-TIE_TOLERANCE = 1e-6
+from rocmr_keras.evaluation.items import Items
+from rocmr_keras.evaluation.rank_counting import count_ahead
 
 
 def query_ranks(queries, gallery, query_ids, gallery_ids, block_size=1024):
@@ -45,11 +44,11 @@ def query_ranks(queries, gallery, query_ids, gallery_ids, block_size=1024):
     >>> query_ranks([[1.0, 0.0]], [[0.6, 0.8], [0.8, 0.6]], [7], [7, 3])
     array([2])
     """
-    queries = _Items(queries, query_ids, "queries", "query_ids")
-    gallery = _Items(gallery, gallery_ids, "gallery", "gallery_ids")
+    queries = Items(queries, query_ids, "queries", "query_ids")
+    gallery = Items(gallery, gallery_ids, "gallery", "gallery_ids")
     _check_pair(queries, gallery, block_size)
     _check_every_item_matches(queries, gallery)
-    ahead, _ = _count_ahead(queries, gallery, block_size, both=False)
+    ahead, _ = count_ahead(queries, gallery, block_size, both=False)
     return queries.restore(ahead + 1)
 
 
@@ -78,12 +77,12 @@ def cross_modal_ranks(image_embeddings, text_embeddings, image_ids, text_ids, bl
     >>> cross_modal_ranks([[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.6, 0.4]], [0, 1], [0, 1])
     {'image_to_text': array([1, 1]), 'text_to_image': array([1, 2])}
     """
-    images = _Items(image_embeddings, image_ids, "image_embeddings", "image_ids")
-    texts = _Items(text_embeddings, text_ids, "text_embeddings", "text_ids")
+    images = Items(image_embeddings, image_ids, "image_embeddings", "image_ids")
+    texts = Items(text_embeddings, text_ids, "text_embeddings", "text_ids")
     _check_pair(images, texts, block_size)
     _check_every_item_matches(images, texts)
     _check_every_item_matches(texts, images)
-    image_ahead, text_ahead = _count_ahead(images, texts, block_size, both=True)
+    image_ahead, text_ahead = count_ahead(images, texts, block_size, both=True)
     return {
         "image_to_text": images.restore(image_ahead + 1),
         "text_to_image": texts.restore(text_ahead + 1),
@@ -138,179 +137,6 @@ def summarize(ranks):
     summary["mean_rank"] = float(np.mean(ranks))
     summary["count"] = int(ranks.size)
     return summary
-
-
-class _Items:
-    """Embeddings with ids, read in the order of the ids.
-
-    In this order the matches of an item are neighbours, so most blocks contain none. The
-    embeddings are reordered a block at a time, never copied as a whole.
-    """
-
-    def __init__(self, embeddings, ids, name, ids_name):
-        self.name = name
-        self.embeddings = _check_embeddings(embeddings, name)
-        ids = _check_ids(ids, ids_name, len(self.embeddings), name)
-        self.order = np.argsort(ids, kind="stable")
-        self.ids = ids[self.order]
-        self.norms = _norms(self.embeddings, name)[self.order]
-
-    def __len__(self):
-        return len(self.ids)
-
-    @property
-    def dim(self):
-        return self.embeddings.shape[1]
-
-    def read(self, rows):
-        return self.embeddings[self.order[rows]].astype(np.float32, copy=False)
-
-    def restore(self, values):
-        """Values in the order of the ids, put back into the order of the caller."""
-        restored = np.empty(len(self), dtype=np.int64)
-        restored[self.order] = values
-        return restored
-
-
-class _Block:
-    """The scores of some queries and some gallery items."""
-
-    def __init__(self, queries, gallery, rows, columns):
-        self.queries, self.gallery = queries.read(rows), gallery.read(columns)
-        self.scores = self.queries @ self.gallery.T
-        self.different = _different(queries.ids[rows], gallery.ids[columns])
-        self.exact_scores = None
-
-    def ahead(self, cuts, slack):
-        """Mask of the non-matching pairs whose score reaches `cuts` (broadcastable)."""
-        ahead = self.scores >= (cuts - slack).astype(np.float32)
-        if self.different is not None:
-            ahead &= self.different
-        below = self.scores <= (cuts + slack).astype(np.float32)
-        doubtful = np.flatnonzero(ahead & below)
-        # With that many pairs, gathering their rows takes as much memory as the block itself.
-        if doubtful.size > self.scores.size // self.queries.shape[1]:
-            decided = self._exact() >= cuts
-            return decided if self.different is None else decided & self.different
-        rows, columns = np.divmod(doubtful, self.scores.shape[1])
-        exact = _paired_scores(self.queries[rows], self.gallery[columns])
-        ahead[rows, columns] = exact >= np.broadcast_to(cuts, ahead.shape)[rows, columns]
-        return ahead
-
-    def _exact(self):
-        if self.exact_scores is None:
-            self.exact_scores = self.queries.astype(np.float64) @ self.gallery.astype(np.float64).T
-        return self.exact_scores
-
-
-def _different(row_ids, column_ids):
-    """Mask of the non-matching pairs of two sorted blocks of ids; None if all are."""
-    if row_ids[-1] < column_ids[0] or column_ids[-1] < row_ids[0]:
-        return None
-    return row_ids[:, None] != column_ids
-
-
-def _paired_scores(queries, items):
-    return np.einsum("pd,pd->p", queries.astype(np.float64), items.astype(np.float64))
-
-
-def _count_ahead(queries, gallery, block_size, both):
-    """Number of non-matching items ahead of each query's and each gallery item's best match."""
-    best_of_query, best_of_item = _best_matches(queries, gallery, block_size)
-    query_cuts = best_of_query - _tolerance(queries, gallery)
-    item_cuts = best_of_item - _tolerance(gallery, queries)
-    query_slack, item_slack = _rounding_error(queries, gallery), _rounding_error(gallery, queries)
-    query_counts = np.zeros(len(queries), dtype=np.int64)
-    item_counts = np.zeros(len(gallery), dtype=np.int64)
-    for columns in _slices(0, len(gallery), block_size):
-        for rows in _slices(0, len(queries), block_size):
-            block = _Block(queries, gallery, rows, columns)
-            ahead = block.ahead(query_cuts[rows, None], query_slack[rows, None])
-            query_counts[rows] += _count(ahead, axis=1)
-            if both:
-                ahead = block.ahead(item_cuts[columns], item_slack[columns])
-                item_counts[columns] += _count(ahead, axis=0)
-    return query_counts, item_counts
-
-
-def _best_matches(queries, gallery, block_size, strip=64):
-    """Float64 score of the best match of each query and of each gallery item (-inf: none)."""
-    best_of_query = np.full(len(queries), -np.inf)
-    best_of_item = np.full(len(gallery), -np.inf)
-    for rows in _slices(0, len(queries), strip):
-        row_ids, left = queries.ids[rows], queries.read(rows).astype(np.float64)
-        start = np.searchsorted(gallery.ids, row_ids[0], "left")
-        stop = np.searchsorted(gallery.ids, row_ids[-1], "right")
-        for columns in _slices(start, stop, block_size):
-            scores = left @ gallery.read(columns).astype(np.float64).T
-            scores[row_ids[:, None] != gallery.ids[columns]] = -np.inf
-            best_of_query[rows] = np.maximum(best_of_query[rows], scores.max(axis=1))
-            best_of_item[columns] = np.maximum(best_of_item[columns], scores.max(axis=0))
-    return best_of_query, best_of_item
-
-
-def _tolerance(items, others):
-    return TIE_TOLERANCE * items.norms * others.norms.max(initial=0.0)
-
-
-def _rounding_error(items, others):
-    """Bound of the error of a float32 dot product, in any order of summation.
-
-    `dim` units of rounding times the norms, a few more for the thresholds, and the underflow.
-
-    Reference:
-        Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, section 3.1.
-    """
-    unit = np.finfo(np.float32).eps / 2
-    norms = items.norms * others.norms.max(initial=0.0)
-    return 1.01 * (items.dim + 8) * (unit * norms + np.finfo(np.float32).tiny)
-
-
-def _count(mask, axis):
-    # Summing bytes into 16 bits is four times as fast as `np.count_nonzero(mask, axis)`.
-    return np.sum(mask.view(np.uint8), axis=axis, dtype=np.uint16)
-
-
-def _slices(start, stop, size):
-    return [slice(begin, min(begin + size, stop)) for begin in range(start, stop, size)]
-
-
-def _norms(embeddings, name):
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
-    # The product of two larger norms would leave the range of float32.
-    bad = np.flatnonzero(~(norms < 1e18))
-    if bad.size:
-        raise ValueError(
-            f"`{name}` must be finite, with norms below 1e18. Received: a norm of "
-            f"{norms[bad[0]]} in row {bad[0]} ({bad.size} such rows in all). Look at the "
-            "encoder's output for these items: a rank would hide it."
-        )
-    return norms
-
-
-def _check_embeddings(embeddings, name):
-    embeddings = np.asarray(embeddings)
-    if embeddings.dtype.name == "bfloat16":
-        embeddings = embeddings.astype(np.float32)
-    if embeddings.ndim != 2 or embeddings.shape[1] == 0 or embeddings.dtype.kind not in "fiu":
-        raise ValueError(
-            f"`{name}` must be a real array of shape `(count, dim)`. Received: {name} of shape "
-            f"{embeddings.shape} and type {embeddings.dtype}. Pass one embedding a row."
-        )
-    return embeddings
-
-
-def _check_ids(ids, ids_name, count, name):
-    ids = np.asarray(ids)
-    # An empty list is an array of floats to NumPy.
-    if ids.shape != (count,) or (ids.dtype.kind not in "iu" and ids.size):
-        raise ValueError(
-            f"`{ids_name}` must be whole numbers, one for each row of `{name}`. Received: "
-            f"{ids_name} of shape {ids.shape} and type {ids.dtype} for {count} rows. Equal ids "
-            "on the two sides mean a match."
-        )
-    return ids.astype(np.int64)
 
 
 def _check_pair(queries, gallery, block_size):

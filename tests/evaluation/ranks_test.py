@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rocmr_keras.evaluation import ranks
+from rocmr_keras.evaluation.rank_counting import TIE_TOLERANCE
 
 
 def naive_ranks(queries, gallery, query_ids, gallery_ids):
@@ -12,7 +13,7 @@ def naive_ranks(queries, gallery, query_ids, gallery_ids):
     for query, query_id in zip(queries, query_ids, strict=True):
         scores = np.sum(query * gallery, axis=1)
         match = np.asarray(gallery_ids) == query_id
-        tolerance = ranks.TIE_TOLERANCE * np.linalg.norm(query) * largest
+        tolerance = TIE_TOLERANCE * np.linalg.norm(query) * largest
         ahead = ~match & (scores >= scores[match].max() - tolerance)
         result.append(1 + np.count_nonzero(ahead))
     return np.array(result)
