@@ -1,5 +1,6 @@
 from rocmr_keras.attacks import norms
 from rocmr_keras.attacks import objectives
+from rocmr_keras.attacks.apgd import APGD
 from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.embedding_pgd import EmbeddingPGD
 from rocmr_keras.attacks.objectives import Target
@@ -10,16 +11,19 @@ from rocmr_keras.attacks.pgd import PGD
 from rocmr_keras.attacks.query_encoder import QueryEncoder
 from rocmr_keras.attacks.random_noise import RandomNoise
 from rocmr_keras.attacks.random_substitution import RandomSubstitution
+from rocmr_keras.attacks.square import Square
 from rocmr_keras.attacks.token_substitution import TokenSubstitution
 from rocmr_keras.attacks.token_substitution import Vocabulary
 
 __all__ = [
+    "APGD",
     "Attack",
     "EmbeddingPGD",
     "PGD",
     "QueryEncoder",
     "RandomNoise",
     "RandomSubstitution",
+    "Square",
     "Target",
     "TokenSubstitution",
     "Vocabulary",

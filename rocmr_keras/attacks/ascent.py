@@ -6,7 +6,9 @@ from rocmr_keras.backend import UNROLLED_STEPS
 from rocmr_keras.backend import discard_updates
 
 
-def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True):
+def projected_ascent(
+    start, clean, loss_fn, step, num_steps, keep_best=True, momentum=0.0
+):
     """Climbs a per-example loss by steps that stay within a budget.
 
     Args:
@@ -17,6 +19,8 @@ def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True):
         num_steps: Int, gradient steps.
         keep_best: Bool, whether to return each example's best iterate, the clean input
             included, at the cost of two forward passes; else the last iterate.
+        momentum: Float, the share of the former direction that is kept when the
+            gradient, scaled to a mean magnitude of 1, is added. Defaults to `0.0`.
 
     Returns:
         Tuple of the inputs found, their losses `(batch,)` (`None` unless `keep_best`)
@@ -24,28 +28,42 @@ def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True):
     """
 
     def advance(_, state):
-        current, best, best_losses, stalled = state
+        current, best, best_losses, direction, stalled = state
         losses, gradient, is_stalled = safe_gradient(loss_fn, current)
         if keep_best:
             best, best_losses = keep_better(best, best_losses, current, losses)
+        if momentum:
+            gradient = direction = momentum * direction + _unit_mean(gradient)
         stalled = stalled + ops.sum(is_stalled)
-        return step(current, gradient), best, best_losses, stalled
+        return step(current, gradient), best, best_losses, direction, stalled
 
-    # Without `keep_best` the second and third entries are carried, never read.
-    losses = _forward(loss_fn, clean) if keep_best else ops.zeros(())
-    state = (start, clean, losses, ops.zeros(()))
-    if num_steps <= UNROLLED_STEPS:
-        for index in range(num_steps):
-            state = advance(index, state)
-    else:
-        state = ops.fori_loop(0, num_steps, advance, state)
-    current, best, best_losses, stalled = state
+    # What the settings do not need is carried, never read.
+    losses = forward(loss_fn, clean) if keep_best else ops.zeros(())
+    direction = ops.zeros_like(clean) if momentum else ops.zeros(())
+    state = (start, clean, losses, direction, ops.zeros(()))
+    current, best, best_losses, _, stalled = repeat(advance, num_steps, state)
     if not keep_best:
         return current, None, stalled
-    losses = _forward(loss_fn, current)
+    losses = forward(loss_fn, current)
     return *keep_better(best, best_losses, current, losses), stalled
 
 
-def _forward(loss_fn, inputs):
+def repeat(advance, num_steps, state):
+    """Applies `state = advance(index, state)`, unrolled where that is the faster way."""
+    if num_steps > UNROLLED_STEPS:
+        return ops.fori_loop(0, num_steps, advance, state)
+    for index in range(num_steps):
+        state = advance(index, state)
+    return state
+
+
+def forward(loss_fn, inputs):
+    """Returns the losses of `inputs`, with nothing written to a variable."""
     with discard_updates():
         return loss_fn(inputs)
+
+
+def _unit_mean(gradient):
+    axes = tuple(range(1, len(gradient.shape)))
+    mean = ops.mean(ops.abs(gradient), axis=axes, keepdims=True)
+    return gradient / ops.maximum(mean, 1e-30)

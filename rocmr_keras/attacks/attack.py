@@ -112,6 +112,16 @@ def keep_better(best, best_losses, candidate, candidate_losses):
     better = ops.logical_and(
         candidate_losses > best_losses, ops.isfinite(candidate_losses)
     )
-    shape = (-1,) + (1,) * (len(candidate.shape) - 1)
-    kept = ops.where(ops.reshape(better, shape), candidate, best)
+    kept = where_example(better, candidate, best)
     return kept, ops.where(better, candidate_losses, best_losses)
+
+
+def where_example(condition, first, second):
+    """Takes whole examples of `first` where `condition` `(batch,)` holds, else of `second`."""
+    shape = (-1,) + (1,) * (len(first.shape) - 1)
+    return ops.where(ops.reshape(condition, shape), first, second)
+
+
+def finite_losses(losses):
+    """Puts minus infinity, which every loss beats, in place of one that is not finite."""
+    return ops.where(ops.isfinite(losses), losses, -float("inf"))

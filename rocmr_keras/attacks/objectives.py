@@ -19,8 +19,8 @@ class Target:
     Args:
         gallery: Float tensor `(items, dim)`, L2-normalised embeddings of the modality
             that is searched.
-        positives: Bool tensor `(batch, items)`, the ground truth of each example. For
-            a targeted attack, negate the objective of the wanted items.
+        positives: Bool tensor `(batch, items)`, the ground truth of each example, or
+            the items that `target_similarity` shall make it find.
         scale: Float or scalar tensor, the inverse temperature. Defaults to `1.0`.
         clean: Float tensor `(batch, dim)`, the embeddings of the unperturbed examples,
             or `None`. Needed by `embedding_distance` and where `symmetric`.
@@ -130,6 +130,57 @@ def margin(embeddings, target):
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
+def margin_ratio(embeddings, target):
+    """`margin` over the gap between the first and the third item: retrieval's DLR.
+
+    Neither the temperature nor any other scaling of the similarities changes it, so a
+    model cannot hide behind a saturated loss.
+
+    Args:
+        embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
+        target: A `Target` of at least three items.
+
+    Returns:
+        Float tensor `(n * batch,)`.
+
+    Raises:
+        ValueError: If the gallery has fewer than three items.
+
+    Reference:
+        Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble
+        of diverse parameter-free attacks" (DLR loss), 2020 (arXiv:2003.01690).
+    """
+    items = target.gallery.shape[0]
+    if items is not None and items < 3:
+        raise ValueError(
+            "`margin_ratio` needs a gallery of at least 3 items. "
+            f"Received: a gallery of {items}. Use 'margin'."
+        )
+    top, _ = ops.top_k(target.similarities(embeddings), 3)
+    gap = ops.reshape(top[..., 0] - top[..., 2], (-1,))
+    return margin(embeddings, target) / (gap + 1e-12)
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+def target_similarity(embeddings, target):
+    """Mean cosine similarity to the items marked in `target.positives`: a targeted attack.
+
+    Mark the items that shall be found. With many of them it makes a hub.
+
+    Args:
+        embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
+        target: A `Target` whose `positives` are the wanted items.
+
+    Returns:
+        Float tensor `(n * batch,)`, between -1 and 1.
+    """
+    similarities = target.similarities(embeddings)
+    wanted = ops.cast(target.positives, similarities.dtype)
+    similarities = similarities * wanted
+    return ops.reshape(ops.sum(similarities, -1) / ops.sum(wanted, -1), (-1,))
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
 def embedding_distance(embeddings, target):
     """Squared distance to the clean embedding; needs no ground truth.
 
@@ -161,6 +212,8 @@ _OBJECTIVES = {
     "contrastive": contrastive,
     "similarity": similarity,
     "margin": margin,
+    "margin_ratio": margin_ratio,
+    "target_similarity": target_similarity,
     "embedding_distance": embedding_distance,
 }
 
@@ -170,8 +223,8 @@ def get(identifier):
 
     Args:
         identifier: A name (`"contrastive"`, `"similarity"`, `"margin"`,
-            `"embedding_distance"`) or a callable `(embeddings, target) -> losses`,
-            which is returned as it is.
+            `"margin_ratio"`, `"target_similarity"`, `"embedding_distance"`) or a
+            callable `(embeddings, target) -> losses`, which is returned as it is.
 
     Raises:
         ValueError: If it is neither.

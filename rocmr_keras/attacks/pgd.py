@@ -4,18 +4,19 @@ from keras import ops
 from rocmr_keras.attacks import norms
 from rocmr_keras.attacks.ascent import projected_ascent
 from rocmr_keras.attacks.attack import Attack
-from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.checks import check_float_images
 from rocmr_keras.attacks.checks import check_range
+from rocmr_keras.attacks.restarts import best_of_restarts
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class PGD(Attack):
     """Projected gradient descent on images, within a norm ball and a value range.
 
-    With `num_steps=1, random_start=False` it is FGSM. For training, three steps or
+    With `num_steps=1, random_start=False` it is FGSM, with `momentum=1.0` it is MIM, which
+    transfers better to other models. For training, three steps or
     fewer and `keep_best=False` save two forward passes; for evaluation keep the
     defaults and raise `num_steps`.
 
@@ -32,6 +33,8 @@ class PGD(Attack):
         keep_best: Bool, whether each example keeps its best iterate over steps and
             restarts, so that the result is never weaker than the clean image; else
             the last iterate. Defaults to `True`.
+        momentum: Float, the share of the former direction that a step keeps.
+            Defaults to `0.0`.
         value_range: Pair of floats, the valid values. Defaults to `(0.0, 1.0)`.
         seed: Int or `None`. Defaults to `None`.
 
@@ -56,7 +59,8 @@ class PGD(Attack):
 
     Reference:
         Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
-        2018 (arXiv:1706.06083).
+        2018 (arXiv:1706.06083); Dong et al., "Boosting Adversarial Attacks with
+        Momentum" (MIM), 2018 (arXiv:1710.06081).
     """
 
     modality = "images"
@@ -70,6 +74,7 @@ class PGD(Attack):
         random_start=True,
         num_restarts=1,
         keep_best=True,
+        momentum=0.0,
         value_range=(0.0, 1.0),
         seed=None,
         **kwargs,
@@ -82,6 +87,7 @@ class PGD(Attack):
         self.random_start = random_start
         self.num_restarts = check_count("num_restarts", num_restarts)
         self.keep_best = keep_best
+        self.momentum = check_budget("momentum", momentum)
         self.value_range = check_range("value_range", value_range)
         self._ball = norms.get(norm)
         if num_restarts > 1 and not keep_best:
@@ -95,14 +101,9 @@ class PGD(Attack):
     def call(self, inputs, loss_fn):
         inputs = check_float_images(inputs)
         radius = self.epsilon * self.epsilon_scale
-        best, best_losses = None, None
-        for _ in range(self.num_restarts):
-            found, losses = self._run(inputs, loss_fn, radius)
-            if best is None:
-                best, best_losses = found, losses
-            else:
-                best, best_losses = keep_better(best, best_losses, found, losses)
-        return best
+        return best_of_restarts(
+            self.num_restarts, lambda: self._run(inputs, loss_fn, radius)
+        )
 
     def _run(self, inputs, loss_fn, radius):
         step_size = default_step_size(self) * self.epsilon_scale
@@ -120,7 +121,7 @@ class PGD(Attack):
             shape = ops.shape(inputs)
             start = bounded(self._ball.sample(shape, radius, self.seed_generator))
         found, losses, stalled = projected_ascent(
-            start, inputs, loss_fn, step, self.num_steps, self.keep_best
+            start, inputs, loss_fn, step, self.num_steps, self.keep_best, self.momentum
         )
         self.count_gradients(
             stalled, ops.cast(ops.shape(inputs)[0] * self.num_steps, "float32")
@@ -137,6 +138,7 @@ class PGD(Attack):
             "random_start": self.random_start,
             "num_restarts": self.num_restarts,
             "keep_best": self.keep_best,
+            "momentum": self.momentum,
             "value_range": self.value_range,
         }
 

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.attacks import RandomSubstitution
+from rocmr_keras.attacks import Square
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks.attack import keep_better
@@ -17,6 +19,10 @@ CONTINUOUS = {
     "pgd_restarts": (PGD, {"epsilon": 0.1, "num_steps": 2, "num_restarts": 2}),
     "pgd_last": (PGD, {"epsilon": 0.1, "num_steps": 2, "keep_best": False}),
     "pgd_l2": (PGD, {"epsilon": 0.5, "num_steps": 2, "norm": "l2"}),
+    "mim": (PGD, {"epsilon": 0.1, "num_steps": 3, "momentum": 1.0}),
+    "apgd": (APGD, {"epsilon": 0.1, "num_steps": 5}),
+    "apgd_l2": (APGD, {"epsilon": 0.5, "num_steps": 5, "num_restarts": 2, "norm": "l2"}),
+    "square": (Square, {"epsilon": 0.1, "num_steps": 5}),
     "embedding_pgd": (EmbeddingPGD, {"epsilon": 0.1}),
     "noise": (RandomNoise, {"epsilon": 0.1}),
     "noise_l2": (RandomNoise, {"epsilon": 0.5, "norm": "l2"}),
@@ -112,14 +118,18 @@ def test_epsilon_zero(name, run):
     np.testing.assert_array_equal(found, inputs)
 
 
-STEPPING = [name for name in CONTINUOUS if "noise" not in name]
+STEPPING = [name for name, (kind, _) in CONTINUOUS.items() if kind not in (RandomNoise, Square)]
+
+
+KEEPING = [name for name in [*STEPPING, "square"] if name != "pgd_last"]
 
 
 @pytest.mark.parametrize("name", STEPPING)
 def test_stalled_gradients_are_counted(name, run):
     # Flat, not a number, infinite, and sound.
     factors = ops.convert_to_tensor(np.array([0.0, np.nan, np.inf, 1.0], "float32"))
-    attack = build(name, random_start=False)
+    options = {} if "apgd" in name else {"random_start": False}
+    attack = build(name, **options)
     inputs, found = run(attack, lambda inputs: factors * wavy(inputs))
     np.testing.assert_array_equal(found[:3], inputs[:3])
     assert np.isfinite(found).all() and np.any(found[3] != inputs[3])
@@ -137,7 +147,7 @@ def test_stalled_gradients_of_a_substitution(run):
     assert attack.stalled_share == 1.0
 
 
-@pytest.mark.parametrize("name", ["pgd", "pgd_restarts", "pgd_l2", "embedding_pgd"])
+@pytest.mark.parametrize("name", KEEPING)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
 def test_only_a_finite_higher_loss_wins(name, value, run):
     def loss_fn(attacked):

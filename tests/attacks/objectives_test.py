@@ -12,7 +12,14 @@ import rocmr_keras
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import objectives
 
-NAMES = ["contrastive", "similarity", "margin", "embedding_distance"]
+NAMES = [
+    "contrastive",
+    "similarity",
+    "margin",
+    "margin_ratio",
+    "target_similarity",
+    "embedding_distance",
+]
 SCALE = 7.0
 
 
@@ -35,6 +42,11 @@ def twin(name, embedding, row, target, symmetric=False):
         return -sum(right)
     if name == "margin":
         return max(wrong) - max(right)
+    if name == "margin_ratio":
+        ordered = sorted(right + wrong, reverse=True)
+        return (max(wrong) - max(right)) / (ordered[0] - ordered[2])
+    if name == "target_similarity":
+        return float(np.mean(right))
     if name == "embedding_distance":
         return float(np.sum((embedding - clean[row]) ** 2))
     logits = SCALE * np.array(right + wrong)
@@ -85,7 +97,9 @@ def test_each_loss_depends_on_its_own_embedding_only(name, target, symmetric_tar
     losses = ops.convert_to_numpy(objective(ops.convert_to_tensor(embeddings), target))
     again = ops.convert_to_numpy(objective(ops.convert_to_tensor(others), target))
     np.testing.assert_allclose(again[4], losses[4], atol=1e-6)
-    assert np.abs(np.delete(again - losses, 4)).min() > 1e-4
+    # Where the right item is third, the ratio is 1 whatever the embedding.
+    changed = np.abs(np.delete(again - losses, 4)) > 1e-4
+    assert changed.sum() >= (4 if name == "margin_ratio" else 5)
 
 
 def test_right_and_lost_by_hand():
@@ -166,6 +180,18 @@ def test_get():
     for identifier in ("rank", None, {"name": "margin"}):
         with pytest.raises(ValueError, match="Received: objective=.*A callable takes"):
             objectives.get(identifier)
+
+
+def test_the_margin_ratio_ignores_the_scale_and_needs_three_items(target):
+    embeddings = ops.convert_to_tensor(unit_rows(2, 3))
+    losses = objectives.margin_ratio(embeddings, target)
+    again = objectives.margin_ratio(0.01 * embeddings, target)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(again), ops.convert_to_numpy(losses), rtol=1e-4
+    )
+    small = Target(target.gallery[:2], np.eye(3, 2, dtype=bool))
+    with pytest.raises(ValueError, match="Received: a gallery of 2. Use 'margin'"):
+        objectives.margin_ratio(embeddings, small)
 
 
 def test_missing_clean_embeddings(target):

@@ -12,6 +12,7 @@ SETTINGS = {
     "pgd": {"num_steps": 3},
     "pgd_without_start": {"num_steps": 3, "random_start": False},
     "restarts": {"num_steps": 2, "num_restarts": 2},
+    "momentum": {"num_steps": 3, "momentum": 1.0},
     "last_iterate": {"num_steps": 2, "keep_best": False},
     "huge_steps": {"num_steps": 2, "step_size": 100.0},
 }
@@ -48,7 +49,7 @@ def test_other_value_range(norm, images, check_budget):
     assert ops.convert_to_numpy(found).min() < -0.5
 
 
-@pytest.mark.parametrize("name", ["fgsm", "pgd", "pgd_without_start", "huge_steps"])
+@pytest.mark.parametrize("name", ["fgsm", "pgd", "pgd_without_start", "momentum", "huge_steps"])
 def test_closed_form_in_linf(name, images):
     found = PGD(0.1, seed=0, **SETTINGS[name])(images, loss_fn=linear)
     expected = np.clip(images + np.float32(0.1) * np.sign(WEIGHTS), 0.0, 1.0)
