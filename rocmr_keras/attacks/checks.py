@@ -46,3 +46,13 @@ def check_float_images(images):
             f"Received: inputs of dtype {dtype}. Divide uint8 pixels by 255."
         )
     return ops.cast(images, "float32")
+
+
+def check_modality(name, attack, modalities):
+    """Refuses an attack that perturbs something else than `modalities`."""
+    if attack.modality not in modalities:
+        raise ValueError(
+            f"`{name}` must perturb one of {modalities}. Received: "
+            f"{type(attack).__name__}, which perturbs {attack.modality!r}. "
+            "Choose an attack that fits."
+        )

@@ -10,6 +10,9 @@ examples can change what an attack finds.
 import keras
 from keras import ops
 
+from rocmr_keras.attacks.divergences import embedding_kl
+from rocmr_keras.attacks.divergences import positives_kl
+
 _FAR = -1e9
 
 
@@ -215,6 +218,8 @@ _OBJECTIVES = {
     "margin_ratio": margin_ratio,
     "target_similarity": target_similarity,
     "embedding_distance": embedding_distance,
+    "embedding_kl": embedding_kl,
+    "positives_kl": positives_kl,
 }
 
 
@@ -223,8 +228,9 @@ def get(identifier):
 
     Args:
         identifier: A name (`"contrastive"`, `"similarity"`, `"margin"`,
-            `"margin_ratio"`, `"target_similarity"`, `"embedding_distance"`) or a
-            callable `(embeddings, target) -> losses`, which is returned as it is.
+            `"margin_ratio"`, `"target_similarity"`, `"embedding_distance"`,
+            `"embedding_kl"`, `"positives_kl"`) or a callable
+            `(embeddings, target) -> losses`, which is returned as it is.
 
     Raises:
         ValueError: If it is neither.

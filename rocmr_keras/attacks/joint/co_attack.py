@@ -1,0 +1,48 @@
+import keras
+
+from rocmr_keras.attacks.divergences import embedding_kl
+from rocmr_keras.attacks.divergences import positives_kl
+from rocmr_keras.attacks.joint.joint_attack import JointAttack
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class CoAttack(JointAttack):
+    """Co-Attack: captions first, then images away from themselves and from the captions.
+
+    Each modality maximises the divergence of its embedding from the clean one, plus
+    `text_weight` times the divergence from the embeddings of its ground truth: captions
+    against clean images, then images against the attacked captions. Embeddings are
+    compared as distributions, after a softmax. (The paper's captions maximise the first
+    part alone; its gradient is zero where a search of substitutions starts.)
+
+    Args:
+        image_attack: An attack of modality `"images"`, with a random start: the
+            divergence from the clean embedding is flat there.
+        text_attack: An attack of modality `"tokens"`.
+        text_weight: Float. Defaults to `3.0`.
+
+    Reference:
+        Zhang et al., "Towards Adversarial Attack on Vision-Language Pre-training Models",
+        2022 (arXiv:2206.09391).
+    """
+
+    def __init__(self, image_attack, text_attack, text_weight=3.0, **kwargs):
+        super().__init__(image_attack, text_attack, **kwargs)
+        self.text_weight = text_weight
+
+    def search(self, scene):
+        def objective(embeddings, target):
+            away = embedding_kl(embeddings, target)
+            apart = positives_kl(embeddings, target)
+            return away + self.text_weight * apart
+
+        images = scene.clean()["images"]
+        token_ids = scene.attack_texts(self.text_attack, objective, images)
+        images = scene.attack_images(self.image_attack, objective, token_ids)
+        return {"images": images, "token_ids": token_ids}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "text_weight": self.text_weight,
+        }

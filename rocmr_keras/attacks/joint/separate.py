@@ -1,0 +1,35 @@
+import keras
+
+from rocmr_keras.attacks.joint.joint_attack import JointAttack
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class Separate(JointAttack):
+    """Attacks each modality against the clean other one.
+
+    Args:
+        image_attack: An attack of modality `"images"`.
+        text_attack: An attack of modality `"tokens"`.
+        objective: Name or callable that both maximise. Defaults to `"contrastive"`.
+    """
+
+    def __init__(self, image_attack, text_attack, objective="contrastive", **kwargs):
+        super().__init__(image_attack, text_attack, **kwargs)
+        self.objective = objective
+
+    def search(self, scene):
+        clean = scene.clean()
+        return {
+            "images": scene.attack_images(
+                self.image_attack, self.objective, clean["token_ids"]
+            ),
+            "token_ids": scene.attack_texts(
+                self.text_attack, self.objective, clean["images"]
+            ),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "objective": self.objective,
+        }

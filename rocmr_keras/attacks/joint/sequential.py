@@ -1,0 +1,30 @@
+import keras
+
+from rocmr_keras.attacks.joint.joint_attack import JointAttack
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class Sequential(JointAttack):
+    """Attacks the captions first, then the images against the attacked captions.
+
+    Args:
+        image_attack: An attack of modality `"images"`.
+        text_attack: An attack of modality `"tokens"`.
+        objective: Name or callable that both maximise. Defaults to `"contrastive"`.
+    """
+
+    def __init__(self, image_attack, text_attack, objective="contrastive", **kwargs):
+        super().__init__(image_attack, text_attack, **kwargs)
+        self.objective = objective
+
+    def search(self, scene):
+        images = scene.clean()["images"]
+        token_ids = scene.attack_texts(self.text_attack, self.objective, images)
+        images = scene.attack_images(self.image_attack, self.objective, token_ids)
+        return {"images": images, "token_ids": token_ids}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "objective": self.objective,
+        }
