@@ -2,6 +2,7 @@ from rocmr_keras.evaluation import pictures
 from rocmr_keras.evaluation.encode import Embeddings
 from rocmr_keras.evaluation.encode import encode
 from rocmr_keras.evaluation.encode import encode_attacked
+from rocmr_keras.evaluation.encode_joint import encode_joint
 from rocmr_keras.evaluation.evaluate import evaluate
 from rocmr_keras.evaluation.ranks import cross_modal_ranks
 from rocmr_keras.evaluation.ranks import query_ranks
@@ -20,6 +21,7 @@ __all__ = [
     "cross_modal_ranks",
     "encode",
     "encode_attacked",
+    "encode_joint",
     "evaluate",
     "format_report",
     "pictures",

@@ -59,10 +59,11 @@ def clean(model, images):
 
 @pytest.fixture(scope="module")
 def run(model, batch, clean):
-    """Runs a joint attack through the compiled encoder; returns NumPy."""
+    """Runs a joint attack eagerly, for compiling takes its time; returns NumPy."""
 
     def run(attack, batch=batch):
         encoder = joint.JointEncoder(model, attack, *clean, IDS["image"], IDS["text"], 3)
+        encoder.run_eagerly = True
         return encoder.predict_on_batch(batch)
 
     return run

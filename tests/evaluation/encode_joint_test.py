@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.attacks.joint import Sequential
+from rocmr_keras.evaluation import encode
+from rocmr_keras.evaluation import encode_joint
+
+
+@pytest.fixture(scope="module")
+def clean(model, split):
+    return encode(model, split, batch_size=4, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def run(model, split, clean):
+    def run(groups_per_batch):
+        pgd = PGD(0.2, num_steps=3, random_start=False)
+        # All swaps: fewer would leave out one of several that look alike to first order.
+        attack = Sequential(pgd, TokenSubstitution(1, num_candidates=60))
+        return encode_joint(model, split, attack, clean, groups_per_batch, verbose=0)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def found(run):
+    return run(4)
+
+
+def test_every_item_is_back_in_its_place(found, model, split, clean):
+    images, texts = found["adversarial_images"], found["adversarial_token_ids"]
+    pixels = split.images.astype("float32") / 255
+    assert np.abs(images - pixels).max(axis=(1, 2, 3)).max() <= 0.2 + 1.2e-7
+    # The seventh image is of the first group, and was attacked with it.
+    encoded = ops.convert_to_numpy(model.encode_images(images))
+    np.testing.assert_allclose(found["embeddings"].images, encoded, atol=1e-5)
+    tokens = model.preprocessor.tokenize(split.captions)
+    changed = (texts != tokens["token_ids"]).sum(axis=1)
+    assert changed.max() == 1 and changed.sum() >= 6
+    encoded = ops.convert_to_numpy(model.encode_texts(texts, tokens["padding_mask"]))
+    np.testing.assert_allclose(found["embeddings"].texts, encoded, atol=1e-5)
+    np.testing.assert_array_equal(found["ids"], np.arange(6))
+
+
+def test_the_losses_are_the_margins(found, clean):
+    attacked = found["embeddings"]
+    for group, loss in zip(found["ids"], found["losses"]):
+        images, texts = clean.image_ids == group, clean.text_ids == group
+        own = attacked.images[images] @ attacked.texts[texts].T
+        of_images = (attacked.images[images] @ clean.texts[~texts].T).max(axis=1) - own.max(axis=1)
+        of_texts = (attacked.texts[texts] @ clean.images[~images].T).max(axis=1) - own.max(axis=0)
+        np.testing.assert_allclose(loss, of_images.mean() + of_texts.mean(), atol=1e-5)
+
+
+def test_groups_do_not_depend_on_each_other(found, run):
+    for size in (1, 6):
+        other = run(size)
+        np.testing.assert_allclose(other["losses"], found["losses"], atol=1e-5)
+        np.testing.assert_allclose(
+            other["embeddings"].images, found["embeddings"].images, atol=1e-5
+        )
+        np.testing.assert_array_equal(
+            other["adversarial_token_ids"], found["adversarial_token_ids"]
+        )
