@@ -2,6 +2,8 @@ from rocmr_keras.attacks import norms
 from rocmr_keras.attacks import objectives
 from rocmr_keras.attacks.apgd import APGD
 from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.candidates import NearestNeighbors
+from rocmr_keras.attacks.candidates import WholeWords
 from rocmr_keras.attacks.embedding_pgd import EmbeddingPGD
 from rocmr_keras.attacks.objectives import Target
 from rocmr_keras.attacks.perturb import encode_adversarial_texts
@@ -13,12 +15,13 @@ from rocmr_keras.attacks.random_noise import RandomNoise
 from rocmr_keras.attacks.random_substitution import RandomSubstitution
 from rocmr_keras.attacks.square import Square
 from rocmr_keras.attacks.token_substitution import TokenSubstitution
-from rocmr_keras.attacks.token_substitution import Vocabulary
+from rocmr_keras.attacks.vocabulary import Vocabulary
 
 __all__ = [
     "APGD",
     "Attack",
     "EmbeddingPGD",
+    "NearestNeighbors",
     "PGD",
     "QueryEncoder",
     "RandomNoise",
@@ -27,6 +30,7 @@ __all__ = [
     "Target",
     "TokenSubstitution",
     "Vocabulary",
+    "WholeWords",
     "encode_adversarial_texts",
     "norms",
     "objectives",

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from rocmr_keras.attacks import objectives
-from rocmr_keras.attacks.token_substitution import Vocabulary
+from rocmr_keras.attacks.vocabulary import Vocabulary
 
 
 def perturb_images(model, attack, images, target, objective="contrastive"):
@@ -64,8 +64,12 @@ def perturb_texts(model, attack, batch, target, objective="contrastive"):
     ordinary = ops.logical_not(ops.take(special, token_ids))
     positions = ops.logical_and(padding_mask, ordinary)
     if attack.modality == "tokens":
-        allowed = ops.logical_not(special)
-        vocabulary = Vocabulary(model.embed_tokens, model.text_encoder.embedding_table, allowed)
+        vocabulary = Vocabulary(
+            model.embed_tokens,
+            model.text_encoder.embedding_table,
+            ops.logical_not(special),
+            _whole_words(model),
+        )
         found = attack(
             token_ids, loss_fn=loss_fn, positions=positions, vocabulary=vocabulary
         )
@@ -79,6 +83,17 @@ def _special_tokens(model):
     """Returns a bool tensor `(vocabulary_size,)`, true at padding, start, end, ..."""
     ids = np.arange(model.text_encoder.embedding_table.shape[0])
     return ops.convert_to_tensor(np.isin(ids, model.special_token_ids))
+
+
+def _whole_words(model):
+    """Returns a bool array `(vocabulary_size,)`, or `None` for a model without strings."""
+    known = getattr(getattr(model, "preprocessor", None), "whole_word_mask", None)
+    if known is None:
+        return None
+    # A table may have more rows than the preprocessor has pieces.
+    mask = np.zeros(model.text_encoder.embedding_table.shape[0], "bool")
+    mask[: len(known)] = known
+    return mask
 
 
 def encode_adversarial_texts(model, batch, training=False):

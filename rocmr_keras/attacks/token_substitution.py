@@ -2,29 +2,13 @@ import keras
 from keras import ops
 
 from rocmr_keras.attacks.attack import Attack
-from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.attack import safe_gradient
+from rocmr_keras.attacks.beam import NEVER
+from rocmr_keras.attacks.beam import advance_beam
+from rocmr_keras.attacks.beam import best_of_beam
+from rocmr_keras.attacks.candidates import Candidates
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.backend import discard_updates
-
-_NEVER = -1e30
-
-
-class Vocabulary:
-    """The tokens an attack may write, and how they enter the text encoder.
-
-    Args:
-        embed: Callable from token ids `(batch, length)` to embeddings
-            `(batch, length, dim)`.
-        table: Float tensor `(vocabulary_size, dim)`, the embedding of each token.
-        allowed: Bool tensor `(vocabulary_size,)`, the tokens that may be written:
-            never padding, start, end or other special tokens.
-    """
-
-    def __init__(self, embed, table, allowed):
-        self.embed = embed
-        self.table = table
-        self.allowed = allowed
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -43,6 +27,12 @@ class TokenSubstitution(Attack):
             round. Defaults to `32`.
         seed: Int or `None`; draws who is attacked where `epsilon_scale` is below 1.
             Defaults to `None`.
+        candidates: A mask of the swaps that are allowed, `NearestNeighbors` or
+            `WholeWords`, or `None` for the whole vocabulary but special tokens.
+            Defaults to `None`.
+        beam_size: Int, partial texts that the search goes on with after each
+            substitution; all of them are scored in one batch. `1` is greedy search, and
+            no beam is weaker than a smaller one. Defaults to `1`.
 
     Call arguments:
         inputs: Int tensor `(batch, length)`, token ids.
@@ -56,7 +46,7 @@ class TokenSubstitution(Attack):
         Int tensor like `inputs`.
 
     Raises:
-        ValueError: If a count is not positive.
+        ValueError: If a count is not positive, or `candidates` is no mask.
 
     Reference:
         Ebrahimi et al., "HotFlip", 2018 (arXiv:1712.06751); Zou et al., "Universal and
@@ -66,41 +56,59 @@ class TokenSubstitution(Attack):
 
     modality = "tokens"
 
-    def __init__(self, num_substitutions=1, num_candidates=32, seed=None, **kwargs):
+    def __init__(
+        self,
+        num_substitutions=1,
+        num_candidates=32,
+        seed=None,
+        candidates=None,
+        beam_size=1,
+        **kwargs,
+    ):
         super().__init__(seed=seed, **kwargs)
         self.num_substitutions = check_count("num_substitutions", num_substitutions)
         self.num_candidates = check_count("num_candidates", num_candidates)
+        self.candidates = _check_candidates(candidates)
+        self.beam_size = check_count("beam_size", beam_size)
         self._freeze()
 
     def call(self, inputs, loss_fn, positions, vocabulary):
-        token_ids = inputs
         share = keras.random.uniform(ops.shape(inputs)[:1], seed=self.seed_generator)
         attacked = ops.expand_dims(share < self.epsilon_scale, 1)
         positions = ops.logical_and(positions, attacked)
+        beam = ops.expand_dims(inputs, 0)
         for _ in range(self.num_substitutions):
-            replaced = self._substitute(token_ids, loss_fn, positions, vocabulary)
-            positions = ops.logical_and(positions, replaced == token_ids)
-            token_ids = replaced
-        return token_ids
+            unchanged = ops.logical_and(positions, beam == inputs)
+            beam, losses = self._substitute(beam, loss_fn, unchanged, vocabulary)
+        return best_of_beam(beam, losses)
 
-    def _substitute(self, token_ids, loss_fn, positions, vocabulary):
+    def _substitute(self, beam, loss_fn, positions, vocabulary):
+        """Makes one substitution in each lane `(lanes, batch, length)` of the beam."""
+        lanes, _, length = beam.shape
+        token_ids = ops.reshape(beam, (-1, length))
         losses, gradient, stalled = safe_gradient(loss_fn, vocabulary.embed(token_ids))
         self.count_gradients(
             ops.sum(stalled), ops.cast(ops.shape(token_ids)[0], "float32")
         )
-        gains = first_order_gains(gradient, token_ids, positions, vocabulary)
+        positions = ops.reshape(positions, (-1, length))
+        gains = first_order_gains(
+            gradient, token_ids, positions, vocabulary, self.candidates
+        )
         candidates, valid = self._best_candidates(gains, token_ids)
-        copies, length = candidates.shape[0], token_ids.shape[1]
         with discard_updates():
             flat = ops.reshape(candidates, (-1, length))
             candidate_losses = loss_fn(vocabulary.embed(flat))
-        candidate_losses = ops.reshape(candidate_losses, (copies, -1))
+        shape = (candidates.shape[0], lanes, -1)
+        candidate_losses = ops.reshape(candidate_losses, shape)
+        valid = ops.reshape(valid, shape)
         valid = ops.logical_and(valid, ops.isfinite(candidate_losses))
-        candidate_losses = ops.where(valid, candidate_losses, _NEVER)
-        best = ops.argmax(candidate_losses, axis=0)
-        best = ops.take_along_axis(candidates, best[None, :, None], axis=0)[0]
-        best, _ = keep_better(token_ids, losses, best, ops.max(candidate_losses, axis=0))
-        return best
+        return advance_beam(
+            beam,
+            ops.reshape(losses, (lanes, -1)),
+            ops.reshape(candidates, (*shape, length)),
+            ops.where(valid, candidate_losses, NEVER),
+            self.beam_size,
+        )
 
     def _best_candidates(self, gains, token_ids):
         """Returns token ids `(copies, batch, length)` and who is valid `(copies, batch)`."""
@@ -111,17 +119,33 @@ class TokenSubstitution(Attack):
         position, token = index // size, index % size
         here = ops.arange(length, dtype=token_ids.dtype) == position[..., None]
         candidates = ops.where(here, token[..., None], token_ids)
-        return candidates, ops.transpose(top) > _NEVER / 2
+        return candidates, ops.transpose(top) > NEVER / 2
 
     def get_config(self):
         return {
             **super().get_config(),
             "num_substitutions": self.num_substitutions,
             "num_candidates": self.num_candidates,
+            "candidates": keras.saving.serialize_keras_object(self.candidates),
+            "beam_size": self.beam_size,
         }
 
+    @classmethod
+    def from_config(cls, config):
+        candidates = keras.saving.deserialize_keras_object(config.get("candidates"))
+        return cls(**{**config, "candidates": candidates})
 
-def first_order_gains(gradient, token_ids, positions, vocabulary):
+
+def _check_candidates(candidates):
+    if candidates is not None and not isinstance(candidates, Candidates):
+        raise ValueError(
+            "`candidates` must be a candidate mask or None. Received: candidates="
+            f"{candidates!r}. Pass e.g. candidates=WholeWords()."
+        )
+    return candidates
+
+
+def first_order_gains(gradient, token_ids, positions, vocabulary, candidates=None):
     """Estimates what each single swap adds to the loss.
 
     Args:
@@ -129,6 +153,7 @@ def first_order_gains(gradient, token_ids, positions, vocabulary):
         token_ids: Int tensor `(batch, length)`.
         positions: Bool tensor `(batch, length)`, the positions that may be replaced.
         vocabulary: A `Vocabulary`.
+        candidates: A candidate mask or `None`. Defaults to `None`.
 
     Returns:
         Float tensor `(batch, length, vocabulary_size)`: `(e_new - e_old) . gradient`,
@@ -140,4 +165,6 @@ def first_order_gains(gradient, token_ids, positions, vocabulary):
     tokens = ops.arange(table.shape[0], dtype=token_ids.dtype)
     allowed = ops.logical_and(positions[..., None], vocabulary.allowed)
     allowed = ops.logical_and(allowed, tokens != token_ids[..., None])
-    return ops.where(allowed, new - old, _NEVER)
+    if candidates is not None:
+        allowed = ops.logical_and(allowed, candidates.mask(token_ids, vocabulary))
+    return ops.where(allowed, new - old, NEVER)

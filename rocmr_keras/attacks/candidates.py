@@ -1,0 +1,127 @@
+"""Which tokens may stand in for which: candidate masks of `TokenSubstitution`."""
+
+import keras
+from keras import ops
+
+from rocmr_keras.attacks.checks import check_count
+
+
+class Candidates:
+    """Base class of candidate masks: narrows the swaps that an attack may make.
+
+    Stateless rules, which run inside the compiled step. Subclasses implement `mask`
+    and `get_config`.
+    """
+
+    def mask(self, token_ids, vocabulary):
+        """Says which token may replace which.
+
+        Args:
+            token_ids: Int tensor `(batch, length)`, the current texts.
+            vocabulary: A `rocmr_keras.attacks.Vocabulary`.
+
+        Returns:
+            Bool tensor that broadcasts to `(batch, length, vocabulary_size)`. Special
+            tokens and forbidden positions are the attack's own business.
+        """
+        raise NotImplementedError
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class NearestNeighbors(Candidates):
+    """Only tokens whose embedding points in a similar direction as the replaced one's.
+
+    A proxy of meaning: as good as the embedding table is. It needs no strings, unlike
+    `WholeWords`.
+
+    Args:
+        min_cosine: Float in [-1, 1], the least cosine of the two embeddings, or `None`
+            for no threshold. Defaults to `0.5`.
+        num_neighbors: Int, how many tokens may replace a token, the nearest ones among
+            those that may be written (more where the last place is shared); `None` for
+            all. Defaults to `None`.
+
+    Raises:
+        ValueError: If a value is out of its range, or both are `None`.
+
+    Reference:
+        Jin et al., "Is BERT Really Robust?" (TextFooler), 2020 (arXiv:1907.11932).
+    """
+
+    def __init__(self, min_cosine=0.5, num_neighbors=None):
+        if min_cosine is not None and not -1.0 <= min_cosine <= 1.0:
+            raise ValueError(
+                "`min_cosine` must be a number from -1 to 1, or None. "
+                f"Received: min_cosine={min_cosine!r}. 0.5 to 0.8 are usual."
+            )
+        if min_cosine is None and num_neighbors is None:
+            raise ValueError(
+                "`NearestNeighbors` needs a limit. Received: min_cosine=None, "
+                "num_neighbors=None. Pass one of them, or no candidate mask."
+            )
+        if num_neighbors is not None:
+            check_count("num_neighbors", num_neighbors)
+        self.min_cosine = min_cosine
+        self.num_neighbors = num_neighbors
+
+    def mask(self, token_ids, vocabulary):
+        directions = _unit_rows(vocabulary.table)
+        # Of the tokens that are there, never of all pairs of the vocabulary.
+        there = ops.take(directions, token_ids, axis=0)
+        cosines = ops.matmul(there, ops.transpose(directions))
+        least = -2.0 if self.min_cosine is None else self.min_cosine
+        if self.num_neighbors is not None:
+            least = ops.maximum(least, self._last_place(cosines, token_ids, vocabulary))
+        return cosines >= least
+
+    def _last_place(self, cosines, token_ids, vocabulary):
+        """Returns the cosine of the farthest neighbour, `(batch, length, 1)`."""
+        size = cosines.shape[-1]
+        tokens = ops.arange(size, dtype=token_ids.dtype)
+        rivals = ops.logical_and(vocabulary.allowed, tokens != token_ids[..., None])
+        nearest, _ = ops.top_k(
+            ops.where(rivals, cosines, -2.0), min(self.num_neighbors, size)
+        )
+        return nearest[..., -1:]
+
+    def get_config(self):
+        return {"min_cosine": self.min_cosine, "num_neighbors": self.num_neighbors}
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class WholeWords(Candidates):
+    """Only whole words for whole words: no piece of a word is written or replaced.
+
+    Without it a search may glue a `##` piece to the word before. A word of several
+    pieces stays as it is. Needs the strings of the vocabulary: a model whose
+    preprocessor has a `whole_word_mask`, as `rocmr_keras.data.Preprocessor` does.
+    """
+
+    def mask(self, token_ids, vocabulary):
+        if vocabulary.is_whole_word is None:
+            raise ValueError(
+                "`WholeWords` needs to know which tokens are whole words. Received: a "
+                "vocabulary with is_whole_word=None. Attack a model whose preprocessor "
+                "has a `whole_word_mask`, or use `NearestNeighbors`."
+            )
+        is_whole = ops.convert_to_tensor(vocabulary.is_whole_word, dtype="bool")
+        continues = ops.logical_and(vocabulary.allowed, ops.logical_not(is_whole))
+        followed = ops.take(continues, token_ids[:, 1:], axis=0)
+        followed = ops.pad(followed, ((0, 0), (0, 1)))
+        alone = ops.logical_and(
+            ops.take(is_whole, token_ids, axis=0), ops.logical_not(followed)
+        )
+        return ops.logical_and(alone[..., None], is_whole)
+
+
+def _unit_rows(table):
+    table = ops.cast(table, "float32")
+    length = ops.sqrt(ops.sum(ops.square(table), axis=-1, keepdims=True))
+    return table / ops.maximum(length, 1e-12)

@@ -1,0 +1,18 @@
+class Vocabulary:
+    """The tokens an attack may write, and how they enter the text encoder.
+
+    Args:
+        embed: Callable from token ids `(batch, length)` to embeddings
+            `(batch, length, dim)`.
+        table: Float tensor `(vocabulary_size, dim)`, the embedding of each token.
+        allowed: Bool tensor `(vocabulary_size,)`, the tokens that may be written:
+            never padding, start, end or other special tokens.
+        is_whole_word: Bool tensor `(vocabulary_size,)`, the pieces that begin a word,
+            or `None` where the strings behind the ids are unknown. Defaults to `None`.
+    """
+
+    def __init__(self, embed, table, allowed, is_whole_word=None):
+        self.embed = embed
+        self.table = table
+        self.allowed = allowed
+        self.is_whole_word = is_whole_word
