@@ -6,7 +6,7 @@ import numpy as np
 def eccv_caption_ground_truth(image_ids, caption_ids, annotations=None):
     """Reads which captions fit which images of COCO, beyond the five written for each.
 
-    Only the 1,332 images and 1,261 captions that were annotated as queries count; the gallery
+    Only the 1,261 images and 1,332 captions that were annotated as queries count; the gallery
     remains the whole split.
 
     Args:

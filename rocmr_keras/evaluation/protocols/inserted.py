@@ -19,15 +19,17 @@ class Inserted(Protocol):
     the queries, drawn at random. All figures are of the other half, which the attacker has
     not seen. An image attack makes hubs for `text_to_image`, a text attack for
     `image_to_text`. Beside recall it reports, in `hubs`, the share of queries whose first
-    result is a hub, and the skewness of how often an item is among the first ten.
+    result is a hub, and the skewness of how often an item is among the first `k`.
 
     Args:
         num_hubs: Int, items to add. Defaults to `1`.
+        k: Int, the first results in which occurrences are counted for the skewness.
+            Defaults to `10`.
         seed: Int, of the halves and of the items that hubs start from. Defaults to `0`.
 
     Raises:
-        ValueError: If the number of hubs is not a positive integer, more than there are items,
-            or the objective is none that has a target.
+        ValueError: If a number is not a positive integer, there are more hubs than items, or
+            the objective is none that has a target.
 
     Reference:
         Zhang et al., "Adversarial Hubness in Multi-Modal Retrieval", 2024
@@ -37,13 +39,15 @@ class Inserted(Protocol):
     name = "inserted"
     default_objective = "target_similarity"
 
-    def __init__(self, num_hubs=1, seed=0):
-        if isinstance(num_hubs, bool) or not isinstance(num_hubs, int) or num_hubs < 1:
-            raise ValueError(
-                "`num_hubs` must be a positive integer. Received: "
-                f"num_hubs={num_hubs!r}. One hub is often enough."
-            )
+    def __init__(self, num_hubs=1, k=10, seed=0):
+        for name, value in (("num_hubs", num_hubs), ("k", k)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={value!r}. "
+                    "One hub is often enough, and `k=10` is usual."
+                )
         self.num_hubs = num_hubs
+        self.k = k
         self.seed = seed
 
     def check(self, image_attack, text_attack, objective):
@@ -66,7 +70,7 @@ class Inserted(Protocol):
             gallery = np.concatenate([bench.embeddings(modality), found])
             clean[direction] = bench.rank(direction, only=held_out)
             rankings[direction] = bench.rank(direction, gallery=gallery, only=held_out)
-            hubs[direction] = _hub_figures(bench, direction, held_out, found)
+            hubs[direction] = self._hub_figures(bench, direction, held_out, found)
         return Result(rankings, stalled, {"hubs": hubs, "clean": summary(clean)})
 
     def _halves(self, queries):
@@ -96,15 +100,14 @@ class Inserted(Protocol):
         found, share = bench.attack(threat, sides(direction)[1], queries[seen], aims)
         return found[starts], share
 
+    def _hub_figures(self, bench, direction, held_out, hubs):
+        queries, items = (bench.embeddings(side) for side in sides(direction))
+        queries = queries[held_out]
+        return {
+            "hub_share": hub_share(queries, items, hubs),
+            "skewness_before": skewness(queries, items, self.k),
+            "skewness_after": skewness(queries, np.concatenate([items, hubs]), self.k),
+        }
+
     def get_config(self):
-        return {"num_hubs": self.num_hubs, "seed": self.seed}
-
-
-def _hub_figures(bench, direction, held_out, hubs):
-    queries, items = (bench.embeddings(side) for side in sides(direction))
-    queries = queries[held_out]
-    return {
-        "hub_share": hub_share(queries, items, hubs),
-        "skewness_before": skewness(queries, items),
-        "skewness_after": skewness(queries, np.concatenate([items, hubs])),
-    }
+        return {"num_hubs": self.num_hubs, "k": self.k, "seed": self.seed}
