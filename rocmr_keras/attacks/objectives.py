@@ -30,9 +30,14 @@ class Target:
         symmetric: Bool, whether `contrastive` also takes the other direction, in which
             the attacked example competes with the clean rest of the batch. For
             training, where the batch is the gallery. Defaults to `False`.
+        excluded: Bool tensor `(batch, items)`, items that count neither way, such as the
+            example itself, or `None`. Their similarity is taken for the lowest, -1.
+            Defaults to `None`.
     """
 
-    def __init__(self, gallery, positives, scale=1.0, clean=None, symmetric=False):
+    def __init__(
+        self, gallery, positives, scale=1.0, clean=None, symmetric=False, excluded=None
+    ):
         if symmetric and clean is None:
             raise ValueError(
                 "`symmetric=True` needs the clean embeddings of the batch. "
@@ -43,10 +48,14 @@ class Target:
         self.scale = scale
         self.clean = clean
         self.symmetric = symmetric
+        self.excluded = excluded
 
     def similarities(self, embeddings):
         """Returns cosine similarities, shape `(n, batch, items)`."""
-        return ops.matmul(self.stack(embeddings), ops.transpose(self.gallery))
+        similarities = ops.matmul(self.stack(embeddings), ops.transpose(self.gallery))
+        if self.excluded is None:
+            return similarities
+        return ops.where(self.excluded, -1.0, similarities)
 
     def stack(self, embeddings):
         """Reshapes `(n * batch, dim)` to `(n, batch, dim)`."""

@@ -30,7 +30,9 @@ class QueryEncoder(AdversarialSteps, keras.Model):
             Defaults to `None`.
 
     Call arguments:
-        batch: Batch dict of the queries; `image_ids` too, if there is an attack.
+        batch: Batch dict of the queries. With an attack also `image_ids`, or
+            `positives`, bool `(batch, items)`, the items that are right, and perhaps
+            `excluded`, bool `(batch, items)`, those that count neither way.
 
     Returns:
         Dict with `embeddings`, `(batch, dim)`, and what the attack found:
@@ -70,7 +72,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         with discard_updates():
             clean = self._encode(batch)
         model, attack, objective = self.dual_encoder, self.attack, self.objective
-        target = self._target(batch["image_ids"], clean)
+        target = self._target(batch, clean)
         if self.modality == "texts":
             return {**batch, **perturb_texts(model, attack, batch, target, objective)}
         images = perturb_images(model, attack, batch["images"], target, objective)
@@ -92,13 +94,17 @@ class QueryEncoder(AdversarialSteps, keras.Model):
             batch["token_ids"], batch["padding_mask"], training=False
         )
 
-    def _target(self, image_ids, clean):
-        gallery_ids = ops.convert_to_tensor(self.gallery_ids)
+    def _target(self, batch, clean):
+        positives = batch.get("positives")
+        if positives is None:
+            gallery_ids = ops.convert_to_tensor(self.gallery_ids)
+            positives = ops.expand_dims(batch["image_ids"], 1) == gallery_ids
         return Target(
             gallery=ops.convert_to_tensor(self.gallery),
-            positives=ops.expand_dims(image_ids, 1) == gallery_ids,
+            positives=positives,
             scale=self.dual_encoder.scale(),
             clean=clean,
+            excluded=batch.get("excluded"),
         )
 
     def _constant(self, name, value, dtype):

@@ -51,6 +51,7 @@ def encode_attacked(
     batch_size=64,
     indices=None,
     verbose=1,
+    relevance=None,
 ):
     """Attacks the queries of one modality and encodes what was found.
 
@@ -60,26 +61,33 @@ def encode_attacked(
         modality: `"images"` or `"texts"`, which side of the split is attacked.
         attack: An attack on that modality. A fresh copy is run: the result depends on
             its seed, not on what it did before.
-        gallery: `Embeddings`; the other side of it is what the queries search.
+        gallery: `Embeddings`, the other side of which is what the queries search; or,
+            with a `relevance`, a float array `(items, dim)`.
         objective: Name or callable. Defaults to `"contrastive"`.
         batch_size: Int. Defaults to `64`.
         indices: Int array, the queries to attack; all by default.
         verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+        relevance: `Relevance` of all queries of the modality to the items of `gallery`;
+            by default items of equal id are right. Defaults to `None`.
 
     Returns:
         Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`, and `stalled_share`,
         the share of gradients that were zero or not finite.
     """
     attack = type(attack).from_config(attack.get_config())
-    searched = (gallery.texts, gallery.text_ids)
-    if modality == "texts":
+    if relevance is not None:
+        # The ids are not looked at: the batch says what is right.
+        searched = (gallery, np.zeros(len(gallery), "int32"))
+    elif modality == "texts":
         searched = (gallery.images, gallery.image_ids)
+    else:
+        searched = (gallery.texts, gallery.text_ids)
     encoder = QueryEncoder(model, modality, attack, objective, *searched)
-    found = _run(encoder, split, modality, batch_size, verbose, indices)
+    found = _run(encoder, split, modality, batch_size, verbose, indices, relevance)
     return {**found, "stalled_share": attack.stalled_share}
 
 
-def _run(encoder, split, modality, batch_size, verbose, indices=None):
+def _run(encoder, split, modality, batch_size, verbose, indices=None, relevance=None):
     """Feeds the queries in batches of one size, so that one trace serves them all."""
     if indices is None:
         indices = np.arange(len(split.images if modality == "images" else split.captions))
@@ -90,6 +98,8 @@ def _run(encoder, split, modality, batch_size, verbose, indices=None):
         chosen = indices[start : start + batch_size]
         padded = np.resize(chosen, batch_size)
         batch = _batch(encoder.dual_encoder.preprocessor, split, modality, padded)
+        if relevance is not None:
+            batch.update(ground_truth(relevance, padded))
         output = encoder.predict_on_batch(batch)
         outputs.append({key: value[: len(chosen)] for key, value in output.items()})
         bar.add(1)
@@ -102,6 +112,14 @@ def _batch(preprocessor, split, modality, indices):
         return {"images": images, "image_ids": split.image_ids[indices]}
     tokens = preprocessor.tokenize([split.captions[index] for index in indices])
     return {**tokens, "image_ids": _text_ids(split)[indices]}
+
+
+def ground_truth(relevance, indices):
+    """Returns the entries of a `QueryEncoder` batch that say which items are right."""
+    masks = {"positives": relevance.mask(indices)}
+    if relevance.exclude_self:
+        masks["excluded"] = relevance.self_mask(indices)
+    return masks
 
 
 def _text_ids(split):

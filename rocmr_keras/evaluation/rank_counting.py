@@ -10,19 +10,20 @@ TIE_TOLERANCE = 1e-6
 def count_ahead(queries, gallery, block_size, both):
     """Number of non-matching items ahead of each query's and each gallery item's best match."""
     best_of_query, best_of_item = _best_matches(queries, gallery, block_size)
-    query_cuts = best_of_query - _tolerance(queries, gallery)
-    item_cuts = best_of_item - _tolerance(gallery, queries)
-    query_slack, item_slack = _rounding_error(queries, gallery), _rounding_error(gallery, queries)
+    query_cuts = best_of_query - tolerance(queries, gallery)
+    item_cuts = best_of_item - tolerance(gallery, queries)
+    query_slack, item_slack = rounding_error(queries, gallery), rounding_error(gallery, queries)
     query_counts = np.zeros(len(queries), dtype=np.int64)
     item_counts = np.zeros(len(gallery), dtype=np.int64)
-    for columns in _slices(0, len(gallery), block_size):
-        for rows in _slices(0, len(queries), block_size):
-            block = _Block(queries, gallery, rows, columns)
+    for columns in slices(0, len(gallery), block_size):
+        for rows in slices(0, len(queries), block_size):
+            different = _different(queries.ids[rows], gallery.ids[columns])
+            block = Block(queries, gallery, rows, columns, different)
             ahead = block.ahead(query_cuts[rows, None], query_slack[rows, None])
-            query_counts[rows] += _count(ahead, axis=1)
+            query_counts[rows] += count(ahead, axis=1)
             if both:
                 ahead = block.ahead(item_cuts[columns], item_slack[columns])
-                item_counts[columns] += _count(ahead, axis=0)
+                item_counts[columns] += count(ahead, axis=0)
     return query_counts, item_counts
 
 
@@ -30,11 +31,11 @@ def _best_matches(queries, gallery, block_size, strip=64):
     """Float64 score of the best match of each query and of each gallery item (-inf: none)."""
     best_of_query = np.full(len(queries), -np.inf)
     best_of_item = np.full(len(gallery), -np.inf)
-    for rows in _slices(0, len(queries), strip):
+    for rows in slices(0, len(queries), strip):
         row_ids, left = queries.ids[rows], queries.read(rows).astype(np.float64)
         start = np.searchsorted(gallery.ids, row_ids[0], "left")
         stop = np.searchsorted(gallery.ids, row_ids[-1], "right")
-        for columns in _slices(start, stop, block_size):
+        for columns in slices(start, stop, block_size):
             scores = left @ gallery.read(columns).astype(np.float64).T
             scores[row_ids[:, None] != gallery.ids[columns]] = -np.inf
             best_of_query[rows] = np.maximum(best_of_query[rows], scores.max(axis=1))
@@ -42,13 +43,21 @@ def _best_matches(queries, gallery, block_size, strip=64):
     return best_of_query, best_of_item
 
 
-class _Block:
-    """The scores of some queries and some gallery items."""
+class Block:
+    """The scores of some queries and some gallery items.
 
-    def __init__(self, queries, gallery, rows, columns):
+    Args:
+        queries: `Items`.
+        gallery: `Items`.
+        rows: Slice of the queries.
+        columns: Slice of the gallery.
+        different: Bool array, the pairs that do not match; `None` if all are such.
+    """
+
+    def __init__(self, queries, gallery, rows, columns, different):
         self.queries, self.gallery = queries.read(rows), gallery.read(columns)
         self.scores = self.queries @ self.gallery.T
-        self.different = _different(queries.ids[rows], gallery.ids[columns])
+        self.different = different
         self.exact_scores = None
 
     def ahead(self, cuts, slack):
@@ -63,7 +72,7 @@ class _Block:
             decided = self._exact() >= cuts
             return decided if self.different is None else decided & self.different
         rows, columns = np.divmod(doubtful, self.scores.shape[1])
-        exact = _paired_scores(self.queries[rows], self.gallery[columns])
+        exact = paired_scores(self.queries[rows], self.gallery[columns])
         ahead[rows, columns] = exact >= np.broadcast_to(cuts, ahead.shape)[rows, columns]
         return ahead
 
@@ -80,15 +89,15 @@ def _different(row_ids, column_ids):
     return row_ids[:, None] != column_ids
 
 
-def _paired_scores(queries, items):
+def paired_scores(queries, items):
     return np.einsum("pd,pd->p", queries.astype(np.float64), items.astype(np.float64))
 
 
-def _tolerance(items, others):
+def tolerance(items, others):
     return TIE_TOLERANCE * items.norms * others.norms.max(initial=0.0)
 
 
-def _rounding_error(items, others):
+def rounding_error(items, others):
     """Bound of the error of a float32 dot product, in any order of summation.
 
     `dim` units of rounding times the norms, a few more for the thresholds, and the underflow.
@@ -101,10 +110,10 @@ def _rounding_error(items, others):
     return 1.01 * (items.dim + 8) * (unit * norms + np.finfo(np.float32).tiny)
 
 
-def _count(mask, axis):
+def count(mask, axis):
     # Summing bytes into 16 bits is four times as fast as `np.count_nonzero(mask, axis)`.
     return np.sum(mask.view(np.uint8), axis=axis, dtype=np.uint16)
 
 
-def _slices(start, stop, size):
+def slices(start, stop, size):
     return [slice(begin, min(begin + size, stop)) for begin in range(start, stop, size)]

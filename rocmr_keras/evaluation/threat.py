@@ -1,8 +1,7 @@
 import keras
 
 from rocmr_keras.attacks import objectives
-
-PROTOCOLS = ("query", "both")
+from rocmr_keras.evaluation import protocols
 
 
 class Threat:
@@ -13,16 +12,17 @@ class Threat:
         text_attack: An attack of modality `"embeddings"` or `"tokens"`, or `None`.
             Defaults to `None`.
         objective: Name or callable that the attacks maximise, see
-            `rocmr_keras.attacks.objectives.get`. Defaults to `"contrastive"`.
-        protocol: `"query"`: only the query is attacked, the gallery is clean, and a
-            direction whose query modality has no attack is not reported. `"both"`:
-            every text is attacked against the clean images, then every image
-            against the attacked texts, and the two meet. Figures of different
-            protocols are never comparable. Defaults to `"query"`.
+            `rocmr_keras.attacks.objectives.get`, or `None` for what suits the
+            protocol: `"similarity"` for `"gallery"`, `"target_similarity"` for
+            `"inserted"`, `"contrastive"` otherwise. Defaults to `None`.
+        protocol: A `rocmr_keras.evaluation.protocols.Protocol` or the name of one, who is
+            attacked: the `"query"`, the right items of the `"gallery"`, hubs that are
+            `"inserted"`, or `"both"` sides. Figures of different protocols are never
+            comparable. Defaults to `"query"`.
 
     Raises:
         ValueError: If there is no attack, an attack is of the wrong modality, the
-            protocol or the objective is unknown, or `"both"` lacks one of the attacks.
+            protocol or the objective is unknown, or the protocol cannot use them.
 
     Example:
 
@@ -35,21 +35,13 @@ class Threat:
         self,
         image_attack=None,
         text_attack=None,
-        objective="contrastive",
+        objective=None,
         protocol="query",
     ):
-        if protocol not in PROTOCOLS:
-            raise ValueError(
-                f"`protocol` must be one of {PROTOCOLS}. Received: "
-                f"protocol={protocol!r}. Use 'query' where only the query is attacked."
-            )
-        given = [attack for attack in (image_attack, text_attack) if attack]
-        if len(given) < (2 if protocol == "both" else 1):
-            raise ValueError(
-                f"Protocol {protocol!r} needs {'both attacks' if given else 'an attack'}"
-                f". Received: image_attack={image_attack}, text_attack={text_attack}. "
-                "Pass `image_attack` and/or `text_attack`."
-            )
+        protocol = protocols.get(protocol)
+        if objective is None:
+            objective = protocol.default_objective
+        protocol.check(image_attack, text_attack, objective)
         # Here, not after an hour in the middle of an evaluation.
         _check_modality("image_attack", image_attack, ("images",))
         _check_modality("text_attack", text_attack, ("embeddings", "tokens"))
@@ -59,11 +51,16 @@ class Threat:
         self.objective = objective
         self.protocol = protocol
 
+    def attack_on(self, modality):
+        """Returns the attack on `"images"` or `"texts"`, or `None`."""
+        return self.image_attack if modality == "images" else self.text_attack
+
     def describe(self):
         """Returns the whole budget as plain values, for a report."""
         objective = self.objective
         return {
-            "protocol": self.protocol,
+            "protocol": self.protocol.name,
+            **self.protocol.get_config(),
             "objective": getattr(objective, "__name__", objective),
             "image_attack": _describe(self.image_attack),
             "text_attack": _describe(self.text_attack),

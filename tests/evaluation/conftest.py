@@ -20,6 +20,7 @@ from rocmr_keras.data import Split
 from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.models import DualEncoder
+from rocmr_keras.models import TextEncoder
 
 COLOURS = {
     "red": (1, 0, 0),
@@ -106,6 +107,37 @@ def make_model(preprocessor):
 @pytest.fixture(scope="session")
 def model(make_model):
     return make_model()
+
+
+@pytest.fixture(scope="session")
+def make_random_model(preprocessor):
+    """Towers of random weights, the same on every backend: nothing is right, all is smooth."""
+
+    def make_random_model(seed=0, activation="tanh"):
+        image_encoder = keras.Sequential(
+            [
+                keras.Input((4, 4, 3)),
+                keras.layers.Flatten(),
+                keras.layers.Dense(12, activation=activation),
+                keras.layers.Dense(6),
+            ]
+        )
+        text_encoder = TextEncoder(
+            len(VOCABULARY), 6, embedding_dim=8, num_layers=0, projection_dim=6
+        )
+        model = DualEncoder(image_encoder, text_encoder, preprocessor)
+        random = np.random.RandomState(seed)
+        for weight in model.trainable_variables:
+            if len(weight.shape) == 2:
+                weight.assign(random.normal(size=weight.shape) / np.sqrt(weight.shape[0] / 3))
+        return model
+
+    return make_random_model
+
+
+@pytest.fixture(scope="session")
+def random_model(make_random_model):
+    return make_random_model()
 
 
 @pytest.fixture(scope="session")

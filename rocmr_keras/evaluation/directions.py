@@ -1,0 +1,10 @@
+"""Who looks for what: the four directions of retrieval between two modalities."""
+
+CROSS_MODAL = ("image_to_text", "text_to_image")
+INTRA_MODAL = ("image_to_image", "text_to_text")
+
+
+def sides(direction):
+    """Returns the modality of the queries and that of the gallery, e.g. `"images"`."""
+    queries, items = direction.split("_to_")
+    return f"{queries}s", f"{items}s"

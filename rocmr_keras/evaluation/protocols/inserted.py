@@ -1,0 +1,113 @@
+import keras
+import numpy as np
+
+from rocmr_keras.evaluation.directions import CROSS_MODAL
+from rocmr_keras.evaluation.directions import sides
+from rocmr_keras.evaluation.figures import summary
+from rocmr_keras.evaluation.hubness import hub_share
+from rocmr_keras.evaluation.hubness import skewness
+from rocmr_keras.evaluation.protocols.protocol import Protocol
+from rocmr_keras.evaluation.protocols.protocol import Result
+from rocmr_keras.evaluation.relevance import Relevance
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class Inserted(Protocol):
+    """A few hubs are added to a clean gallery, to be what as many queries as possible find.
+
+    A hub starts from a random item of the gallery and is optimised to be similar to one half of
+    the queries, drawn at random. All figures are of the other half, which the attacker has
+    not seen. An image attack makes hubs for `text_to_image`, a text attack for
+    `image_to_text`. Beside recall it reports, in `hubs`, the share of queries whose first
+    result is a hub, and the skewness of how often an item is among the first `k`.
+
+    Args:
+        num_hubs: Int, items to add. Defaults to `1`.
+        k: Int, the first results in which occurrences are counted for the skewness.
+            Defaults to `10`.
+        seed: Int, of the halves and of the items that hubs start from. Defaults to `0`.
+
+    Raises:
+        ValueError: If a number is not a positive integer, there are more hubs than items, or
+            the objective is none that has a target.
+
+    Reference:
+        Zhang et al., "Adversarial Hubness in Multi-Modal Retrieval", 2024
+        (arXiv:2412.14113); Radovanovic et al., "Hubs in Space", 2010 (JMLR 11).
+    """
+
+    name = "inserted"
+    default_objective = "target_similarity"
+
+    def __init__(self, num_hubs=1, k=10, seed=0):
+        for name, value in (("num_hubs", num_hubs), ("k", k)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={value!r}. "
+                    "One hub is often enough, and `k=10` is usual."
+                )
+        self.num_hubs = num_hubs
+        self.k = k
+        self.seed = seed
+
+    def check(self, image_attack, text_attack, objective):
+        super().check(image_attack, text_attack, objective)
+        if not callable(objective) and objective != self.default_objective:
+            raise ValueError(
+                "Protocol 'inserted' makes items that are found: it needs the objective "
+                f"'target_similarity' or a callable. Received: objective={objective!r}. "
+                "Leave `objective` out."
+            )
+
+    def run(self, bench, threat):
+        rankings, stalled, hubs, clean = {}, {}, {}, {}
+        for direction in (name for name in CROSS_MODAL if name in bench.directions):
+            modality = sides(direction)[1]
+            if threat.attack_on(modality) is None:
+                continue
+            seen, held_out = self._halves(bench.relevance(direction).counted)
+            found, stalled[modality] = self._make_hubs(bench, threat, direction, seen)
+            gallery = np.concatenate([bench.embeddings(modality), found])
+            clean[direction] = bench.rank(direction, only=held_out)
+            rankings[direction] = bench.rank(direction, gallery=gallery, only=held_out)
+            hubs[direction] = self._hub_figures(bench, direction, held_out, found)
+        return Result(rankings, stalled, {"hubs": hubs, "clean": summary(clean)})
+
+    def _halves(self, queries):
+        """Returns the queries that hubs are made for, and the others."""
+        if len(queries) < 2:
+            raise ValueError(
+                "Protocol 'inserted' needs two queries, one to optimise for and one to "
+                f"measure. Received: {len(queries)}. Take a larger split."
+            )
+        drawn = np.random.default_rng(self.seed).permutation(queries)
+        middle = len(drawn) // 2
+        return np.sort(drawn[:middle]), np.sort(drawn[middle:])
+
+    def _make_hubs(self, bench, threat, direction, seen):
+        queries, items = (bench.embeddings(side) for side in sides(direction))
+        if self.num_hubs > len(items):
+            raise ValueError(
+                "Each hub starts from another item of the gallery. Received: "
+                f"num_hubs={self.num_hubs} for {len(items)} items. Make fewer hubs."
+            )
+        rng = np.random.default_rng(self.seed)
+        starts = np.sort(rng.choice(len(items), self.num_hubs, replace=False))
+        wanted = [np.zeros(0, np.int64)] * len(items)
+        for start in starts:
+            wanted[start] = np.arange(len(seen))
+        aims = Relevance.from_lists(wanted, len(seen))
+        found, share = bench.attack(threat, sides(direction)[1], queries[seen], aims)
+        return found[starts], share
+
+    def _hub_figures(self, bench, direction, held_out, hubs):
+        queries, items = (bench.embeddings(side) for side in sides(direction))
+        queries = queries[held_out]
+        return {
+            "hub_share": hub_share(queries, items, hubs),
+            "skewness_before": skewness(queries, items, self.k),
+            "skewness_after": skewness(queries, np.concatenate([items, hubs]), self.k),
+        }
+
+    def get_config(self):
+        return {"num_hubs": self.num_hubs, "k": self.k, "seed": self.seed}
