@@ -1,5 +1,6 @@
 from rocmr_keras.evaluation import pictures
 from rocmr_keras.evaluation import protocols
+from rocmr_keras.evaluation.auto_attack import auto_attack
 from rocmr_keras.evaluation.eccv_caption import eccv_caption_ground_truth
 from rocmr_keras.evaluation.encode import Embeddings
 from rocmr_keras.evaluation.encode import encode
@@ -24,6 +25,7 @@ from rocmr_keras.evaluation.samples import retrieval_rows
 from rocmr_keras.evaluation.threat import Threat
 
 __all__ = [
+    "auto_attack",
     "Embeddings",
     "Ranking",
     "Relevance",

@@ -20,8 +20,8 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1):
     Returns:
         Dict of `embeddings`, the `Embeddings` of the attacked split;
         `adversarial_images`, float `(images, height, width, 3)`;
-        `adversarial_token_ids`, int `(texts, length)`; `ids`, int `(groups,)`; and
-        `losses`, float `(groups,)`, the margin of each group.
+        `adversarial_token_ids`, int `(texts, length)`; `ids`, int `(groups,)`;
+        `losses`, float `(groups,)`, the margin of each group; and `stalled_shares`.
     """
     ids = np.unique(clean.image_ids)
     chunks = [ids[k : k + groups_per_batch] for k in range(0, len(ids), groups_per_batch)]
@@ -37,7 +37,7 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1):
         batch = _batch(model, split, clean, chunk, *filled)
         found.add(encoder.predict_on_batch(batch), images, texts, len(chunk))
         bar.add(1)
-    return found.collect(clean, ids)
+    return {**found.collect(clean, ids), "stalled_shares": attack.stalled_shares()}
 
 
 class _Found:

@@ -92,6 +92,14 @@ class Relevance:
         starts = _starts(np.bincount(self.items, minlength=self.num_items))
         return Relevance(starts, queries[order], len(self), self.exclude_self)
 
+    def only(self, queries):
+        """Returns the `Relevance` in which the other queries have no right item."""
+        kept = np.zeros(len(self), dtype=bool)
+        kept[queries] = True
+        items = self.items[np.repeat(kept, self.counts)]
+        starts = _starts(np.where(kept, self.counts, 0))
+        return Relevance(starts, items, self.num_items, self.exclude_self)
+
     def take(self, queries):
         """Returns the rows of some queries, an array of pairs `(row, item)` of two arrays."""
         counts = self.counts[queries]

@@ -9,6 +9,14 @@ from rocmr_keras.attacks.joint.separate import Separate
 from rocmr_keras.attacks.joint.sequential import Sequential
 from rocmr_keras.attacks.joint.set_guidance import SetGuidance
 
+_SCHEDULES = {
+    "separate": Separate,
+    "sequential": Sequential,
+    "co_attack": CoAttack,
+    "set_guidance": SetGuidance,
+    "alternating": Alternating,
+}
+
 __all__ = [
     "Alternating",
     "CoAttack",
@@ -18,4 +26,37 @@ __all__ = [
     "Separate",
     "Sequential",
     "SetGuidance",
+    "build",
+    "check_schedule",
 ]
+
+
+def check_schedule(name):
+    """Raises a `ValueError` if there is no joint attack of this name."""
+    if name not in _SCHEDULES:
+        raise ValueError(
+            f"`schedule` must be one of {tuple(_SCHEDULES)}. Received: "
+            f"schedule={name!r}. 'alternating' is the strongest."
+        )
+
+
+def build(schedule, image_attack, text_attack, objective="contrastive"):
+    """Builds a joint attack by name.
+
+    Args:
+        schedule: `"separate"`, `"sequential"`, `"co_attack"`, `"set_guidance"` or
+            `"alternating"`.
+        image_attack: An attack of modality `"images"`.
+        text_attack: An attack of modality `"tokens"`.
+        objective: Name or callable, what `"separate"` and `"sequential"` maximise; the
+            others have objectives of their own. Defaults to `"contrastive"`.
+
+    Returns:
+        A `JointAttack`.
+
+    Raises:
+        ValueError: If the schedule is unknown, or an attack is of the wrong modality.
+    """
+    check_schedule(schedule)
+    options = {"objective": objective} if schedule in ("separate", "sequential") else {}
+    return _SCHEDULES[schedule](image_attack, text_attack, **options)

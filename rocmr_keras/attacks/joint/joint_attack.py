@@ -40,6 +40,13 @@ class JointAttack(keras.layers.Layer):
         clean = scene.clean()
         return scene.keep_better(clean, scene.losses(clean), self.search(scene))
 
+    def stalled_shares(self):
+        """Returns the share of stalled gradients, by modality."""
+        return {
+            "images": self.image_attack.stalled_share,
+            "texts": self.text_attack.stalled_share,
+        }
+
     def search(self, scene):
         raise NotImplementedError
 

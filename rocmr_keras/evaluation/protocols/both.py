@@ -1,15 +1,28 @@
 import keras
 
+from rocmr_keras.attacks import joint
+from rocmr_keras.evaluation.encode_joint import encode_joint
 from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Both(Protocol):
-    """Every text is attacked against the clean images, then every image against these texts.
+    """Both sides are attacked: attacked queries search an attacked gallery.
 
-    The attacked queries then search the attacked gallery. The order is that of multimodal
-    adversarial training; directions within a modality are not reported.
+    By default every text is attacked against the clean images, then every image against
+    all attacked texts, the order of multimodal adversarial training. With a `schedule`
+    each image is attacked together with its own captions, see
+    `rocmr_keras.attacks.joint`. Directions within a modality are not reported.
+
+    Args:
+        schedule: `"separate"`, `"sequential"`, `"co_attack"`, `"set_guidance"`,
+            `"alternating"`, or `None`. Defaults to `None`.
+        groups_per_batch: Int, images with their captions that are attacked at once where
+            there is a schedule. Defaults to `16`.
+
+    Raises:
+        ValueError: If the schedule is unknown, or the text attack does not write tokens.
 
     Reference:
         Zhang et al., "Towards Adversarial Attack on Vision-Language Pre-training Models"
@@ -19,15 +32,53 @@ class Both(Protocol):
     name = "both"
     needs_both = True
 
+    def __init__(self, schedule=None, groups_per_batch=16):
+        if schedule is not None:
+            joint.check_schedule(schedule)
+        self.schedule = schedule
+        self.groups_per_batch = groups_per_batch
+
+    def check(self, image_attack, text_attack, objective):
+        super().check(image_attack, text_attack, objective)
+        if self.schedule is not None:
+            self._joint(image_attack, text_attack, objective)
+
     def run(self, bench, threat):
+        images, texts, stalled = (
+            self._one_after_the_other(bench, threat)
+            if self.schedule is None
+            else self._together(bench, threat)
+        )
+        rankings = {
+            "image_to_text": bench.rank("image_to_text", queries=images, gallery=texts),
+            "text_to_image": bench.rank("text_to_image", queries=texts, gallery=images),
+        }
+        return Result(rankings, stalled)
+
+    def _one_after_the_other(self, bench, threat):
         texts, texts_stalled = bench.attack(
             threat, "texts", bench.embeddings("images"), bench.relevance("text_to_image")
         )
         images, images_stalled = bench.attack(
             threat, "images", texts, bench.relevance("image_to_text")
         )
-        rankings = {
-            "image_to_text": bench.rank("image_to_text", queries=images, gallery=texts),
-            "text_to_image": bench.rank("text_to_image", queries=texts, gallery=images),
-        }
-        return Result(rankings, {"images": images_stalled, "texts": texts_stalled})
+        return images, texts, {"images": images_stalled, "texts": texts_stalled}
+
+    def _together(self, bench, threat):
+        attack = self._joint(threat.image_attack, threat.text_attack, threat.objective)
+        found = encode_joint(
+            bench.model,
+            bench.split,
+            attack,
+            bench.clean,
+            self.groups_per_batch,
+            bench.settings["verbose"],
+        )
+        attacked = found["embeddings"]
+        return attacked.images, attacked.texts, found["stalled_shares"]
+
+    def _joint(self, image_attack, text_attack, objective):
+        return joint.build(self.schedule, image_attack, text_attack, objective)
+
+    def get_config(self):
+        return {"schedule": self.schedule, "groups_per_batch": self.groups_per_batch}

@@ -1,0 +1,202 @@
+import numpy as np
+
+from rocmr_keras.attacks import APGD
+from rocmr_keras.attacks import Square
+from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.evaluation.bench import Bench
+from rocmr_keras.evaluation.directions import CROSS_MODAL
+from rocmr_keras.evaluation.directions import sides
+from rocmr_keras.evaluation.figures import damage
+from rocmr_keras.evaluation.figures import summary
+from rocmr_keras.evaluation.protocols import Both
+from rocmr_keras.evaluation.ranking import Ranking
+from rocmr_keras.evaluation.threat import Threat
+
+#: Gradient steps, queries of the random search and candidates of a substitution.
+VERSIONS = {
+    "standard": {"num_steps": 100, "num_queries": 1000, "num_candidates": 128},
+    "fast": {"num_steps": 20, "num_queries": 0, "num_candidates": 32},
+}
+# A query is broken, and left alone from then on, when it is not among so many.
+_LARGEST_K = 10
+
+
+def auto_attack(
+    model,
+    split,
+    epsilon=None,
+    num_substitutions=None,
+    norm="linf",
+    version="standard",
+    batch_size=64,
+    seed=0,
+    verbose=1,
+):
+    """Retrieval's AutoAttack: several strong attacks in one call, the worst of them per query.
+
+    There is nothing to tune but the budget. Image queries face `APGD` on `contrastive`, then on
+    `margin`, then `Square`, which needs no gradient; text queries face `TokenSubstitution` on
+    both objectives; with both budgets, image and text also face the joint `Alternating`
+    attack. Each attack runs on the queries that are still right, and a query counts as
+    right only if it survives them all.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor, or an `Adapter`.
+        split: A `rocmr_keras.data.Split`.
+        epsilon: Float, the budget on images in units of [0, 1], or `None` to leave them
+            alone. Defaults to `None`.
+        num_substitutions: Int, the budget on texts in tokens, or `None` to leave them
+            alone. Defaults to `None`.
+        norm: `"linf"` or `"l2"`. `Square` runs within the first only. Defaults to `"linf"`.
+        version: `"standard"`, or `"fast"`: fewer steps and no `Square`, for a look during
+            development, not for publication. Defaults to `"standard"`.
+        batch_size: Int. Defaults to `64`.
+        seed: Int, of all attacks. Defaults to `0`.
+        verbose: `1` for progress bars, `0` for none. Defaults to `1`.
+
+    Returns:
+        A report like that of `evaluate`, whose attacks are `"auto query"` and, with both
+        budgets, `"auto both"`; their `stages` say how many queries each attack met and
+        how many of them it put out of the first ten.
+
+    Raises:
+        ValueError: If there is no budget, or the version is unknown.
+
+    Example:
+
+    ```python
+    report = auto_attack(model, dataset["test"], epsilon=8 / 255, num_substitutions=1)
+    print(format_report(report))
+    ```
+
+    Reference:
+        Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of
+        diverse parameter-free attacks" (AutoAttack), 2020 (arXiv:2003.01690).
+    """
+    _check(epsilon, num_substitutions, version)
+    settings = VERSIONS[version]
+    bench = Bench(model, split, batch_size=batch_size, verbose=verbose)
+    clean = {name: bench.rank(name) for name in CROSS_MODAL}
+    report = {
+        "counts": {"images": len(bench.clean.images), "texts": len(bench.clean.texts)},
+        "clean": summary(clean),
+        "attacks": {},
+    }
+    budget = {
+        "attack": f"AutoAttack {version}",
+        **settings,
+        "epsilon": epsilon,
+        "norm": norm,
+        "num_substitutions": num_substitutions,
+        "seed": seed,
+    }
+    for protocol, stages in (
+        ("query", _query_stages(settings, epsilon, norm, num_substitutions, seed)),
+        ("both", _joint_stages(settings, epsilon, norm, num_substitutions, seed)),
+    ):
+        if stages:
+            worst, counts = _run(bench, clean, protocol, stages, verbose)
+            report["attacks"][f"auto {protocol}"] = {
+                "budget": {"protocol": protocol, **budget},
+                **summary(worst),
+                **damage(clean, worst),
+                "stages": counts,
+            }
+    return report
+
+
+def _query_stages(settings, epsilon, norm, num_substitutions, seed):
+    """Returns the name and the threat of each attack on a query alone."""
+    stages = []
+    for objective in ("contrastive", "margin"):
+        if epsilon is not None:
+            apgd = APGD(epsilon, settings["num_steps"], norm, seed=seed)
+            stages.append((f"APGD, {objective}", Threat(apgd, objective=objective)))
+        if num_substitutions is not None:
+            search = _search(settings, num_substitutions, seed)
+            threat = Threat(text_attack=search, objective=objective)
+            stages.append((f"substitution, {objective}", threat))
+    if epsilon is not None and norm == "linf" and settings["num_queries"]:
+        square = Square(epsilon, settings["num_queries"], seed=seed)
+        stages.append(("Square, margin", Threat(square, objective="margin")))
+    return stages
+
+
+def _joint_stages(settings, epsilon, norm, num_substitutions, seed):
+    if epsilon is None or num_substitutions is None:
+        return []
+    apgd = APGD(epsilon, settings["num_steps"], norm, seed=seed)
+    search = _search(settings, num_substitutions, seed)
+    return [("alternating", Threat(apgd, search, protocol=Both("alternating")))]
+
+
+def _search(settings, num_substitutions, seed):
+    beam_size = 1 if num_substitutions == 1 else 4
+    return TokenSubstitution(
+        num_substitutions, settings["num_candidates"], seed=seed, beam_size=beam_size
+    )
+
+
+def _run(bench, clean, protocol, stages, verbose):
+    """Returns the worst `Ranking` by direction, and what each stage did."""
+    worst, counts = {}, []
+    for name, threat in stages:
+        if verbose:
+            print(f"{protocol}, {name}:")
+        run = _attack_survivors if protocol == "query" else _attack_all
+        for direction, ranking, met in run(bench, threat, {**clean, **worst}):
+            before = worst.get(direction, clean[direction])
+            worst[direction] = worse(before, ranking)
+            broken = _survivors(before).size - _survivors(worst[direction]).size
+            counts.append(
+                {"attack": name, "direction": direction, "queries": met, "broken": broken}
+            )
+    return worst, counts
+
+
+def _attack_survivors(bench, threat, worst):
+    for direction in CROSS_MODAL:
+        queries, items = sides(direction)
+        if threat.attack_on(queries) is None:
+            continue
+        left = _survivors(worst[direction])
+        if not left.size:
+            yield direction, worst[direction], 0
+            continue
+        relevance = bench.relevance(direction).only(left)
+        found, _ = bench.attack(threat, queries, bench.embeddings(items), relevance)
+        yield direction, bench.rank(direction, queries=found), left.size
+
+
+def _attack_all(bench, threat, worst):
+    result = threat.protocol.run(bench, threat)
+    for direction, ranking in result.rankings.items():
+        yield direction, ranking, ranking.ranks.size
+
+
+def _survivors(ranking):
+    return ranking.queries[ranking.ranks <= _LARGEST_K]
+
+
+def worse(first, second):
+    """Returns the worse rank and precision of each query that both rankings have."""
+    queries = np.intersect1d(first.queries, second.queries)
+    first, second = first.take(queries), second.take(queries)
+    return Ranking(
+        queries,
+        np.maximum(first.ranks, second.ranks),
+        np.minimum(first.average_precision, second.average_precision),
+    )
+
+
+def _check(epsilon, num_substitutions, version):
+    if epsilon is None and num_substitutions is None:
+        raise ValueError(
+            "`auto_attack` needs a budget. Received: epsilon=None, num_substitutions=None. "
+            "Pass e.g. epsilon=8 / 255."
+        )
+    if version not in VERSIONS:
+        raise ValueError(
+            f"`version` must be one of {tuple(VERSIONS)}. Received: version={version!r}. "
+            "'standard' is for publication."
+        )
