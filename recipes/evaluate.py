@@ -3,7 +3,8 @@ r"""Attacks a trained model, on whichever backend, and reports what is left of i
     KERAS_BACKEND=torch python recipes/evaluate.py --model=runs/rocmr/model.keras
 
 prints the table of clean and adversarial recall, and writes `report.json` and the
-pictures to the output folder. One file gives the same clean recall on each backend;
+pictures to the output folder. `--attacks=standard` runs AutoAttack instead of the listed
+attacks, on the budgets `--eval_both` and `--eval_substitutions`. One file gives the same clean recall on each backend;
 attacks with a random start draw different numbers there.
 """
 
@@ -20,6 +21,12 @@ common_flags.define_evaluation_flags()
 flags.DEFINE_string("model", None, "Model file (`.keras`).", required=True)
 flags.DEFINE_string("output", "runs/evaluate", "Folder for report and pictures.")
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to attack.")
+flags.DEFINE_enum(
+    "attacks",
+    "listed",
+    ["listed", "fast", "standard"],
+    "Those of the eval flags, or AutoAttack: fast for a look, standard to publish.",
+)
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
 
@@ -27,7 +34,8 @@ def main(_):
     model = keras.saving.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
     splits = common_flags.load_data()
-    run_report.report(model, splits[FLAGS.split], FLAGS.output, FLAGS.seed)
+    split = splits[FLAGS.split]
+    run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,19 @@ def save_model(model, path):
     os.replace(temporary, path)
 
 
-def report(model, split, output, seed):
-    """Attacks the split, prints the table, writes `report.json` and the pictures."""
+def report(model, split, output, seed, attacks="listed"):
+    """Attacks the split, prints the table, writes `report.json` and the pictures.
+
+    `attacks` is `"listed"`, those of the evaluation flags, or a version of AutoAttack.
+    """
     threats = common_flags.threats(seed)
-    figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
+    if attacks == "listed":
+        figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
+    else:
+        budget = FLAGS.eval_both, FLAGS.eval_substitutions
+        figures = rk.evaluation.auto_attack(
+            model, split, *budget, version=attacks, batch_size=128, seed=seed
+        )
     figures["run"] = {
         "flags": {name: flag.value for name, flag in _flags().items()},
         "backend": keras.config.backend(),
@@ -57,11 +66,12 @@ def draw(model, split, output, figures, threats):
     path = os.path.join(output, "adversarial.png")
     title = f"{label}: {strongest} on images, {FLAGS.eval_substitutions} token on captions"
     pictures.adversarial_examples(path, examples, title=title)
-    pictures.recall_against_epsilon(
-        os.path.join(output, "epsilon.png"),
-        {label: epsilon_curve(figures)},
-        title=f"image->text under PGD-{FLAGS.eval_steps} on the query",
-    )
+    if strongest in figures["attacks"]:
+        pictures.recall_against_epsilon(
+            os.path.join(output, "epsilon.png"),
+            {label: epsilon_curve(figures)},
+            title=f"image->text under PGD-{FLAGS.eval_steps} on the query",
+        )
     print(f"Pictures, figures and the model are in {output}.")
 
 
