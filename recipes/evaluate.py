@@ -4,8 +4,8 @@ r"""Attacks a trained model, on whichever backend, and reports what is left of i
 
 prints the table of clean and adversarial recall, and writes `report.json` and the
 pictures to the output folder. `--attacks=standard` runs AutoAttack instead of the listed
-attacks, on the budgets `--eval_both` and `--eval_substitutions`. One file gives the same clean recall on each backend;
-attacks with a random start draw different numbers there.
+attacks, on the budgets `--eval_both` and `--eval_substitutions`. One file gives the same
+clean recall on each backend; attacks with a random start draw different numbers there.
 """
 
 import common_flags
