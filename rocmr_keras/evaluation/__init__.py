@@ -21,6 +21,7 @@ from rocmr_keras.evaluation.report import write_report
 from rocmr_keras.evaluation.samples import adversarial_pairs
 from rocmr_keras.evaluation.samples import retrieval_rows
 from rocmr_keras.evaluation.threat import Threat
+from rocmr_keras.evaluation.worst_case import worst_case
 
 __all__ = [
     "Embeddings",
@@ -45,5 +46,6 @@ __all__ = [
     "retrieval_rows",
     "skewness",
     "summarize",
+    "worst_case",
     "write_report",
 ]
