@@ -4,6 +4,7 @@ from rocmr_keras.evaluation.eccv_caption import eccv_caption_ground_truth
 from rocmr_keras.evaluation.encode import Embeddings
 from rocmr_keras.evaluation.encode import encode
 from rocmr_keras.evaluation.encode import encode_attacked
+from rocmr_keras.evaluation.epsilon_curve import epsilon_curve
 from rocmr_keras.evaluation.evaluate import evaluate
 from rocmr_keras.evaluation.hubness import hub_share
 from rocmr_keras.evaluation.hubness import skewness
@@ -33,6 +34,7 @@ __all__ = [
     "eccv_caption_ground_truth",
     "encode",
     "encode_attacked",
+    "epsilon_curve",
     "evaluate",
     "format_report",
     "hub_share",
