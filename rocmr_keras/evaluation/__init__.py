@@ -22,6 +22,7 @@ from rocmr_keras.evaluation.report import write_report
 from rocmr_keras.evaluation.samples import adversarial_pairs
 from rocmr_keras.evaluation.samples import retrieval_rows
 from rocmr_keras.evaluation.threat import Threat
+from rocmr_keras.evaluation.transfer import transfer_matrix
 from rocmr_keras.evaluation.worst_case import worst_case
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "retrieval_rows",
     "skewness",
     "summarize",
+    "transfer_matrix",
     "worst_case",
     "write_report",
 ]
