@@ -43,6 +43,9 @@ class APGD(Attack):
     Call arguments:
         inputs: Float tensor `(batch, height, width, channels)` in `value_range`.
         loss_fn: Callable from such a tensor to losses `(batch,)`.
+        start: Float tensor like `inputs` where the first run begins, such as what a
+            smaller budget has found; projected into the ball. Defaults to `None`, a
+            random draw.
 
     Returns:
         Float32 tensor like `inputs`: each example's best iterate, which is never weaker
@@ -78,7 +81,7 @@ class APGD(Attack):
         self._ball = norms.get(norm)
         self._freeze()
 
-    def call(self, inputs, loss_fn):
+    def call(self, inputs, loss_fn, start=None):
         inputs = check_float_images(inputs)
         radius = self.epsilon * self.epsilon_scale
 
@@ -86,10 +89,15 @@ class APGD(Attack):
             perturbation = self._ball.project(moved - inputs, radius)
             return ops.clip(inputs + perturbation, *self.value_range)
 
+        starts = iter([start])
+
         def run():
-            shape = ops.shape(inputs)
-            noise = self._ball.sample(shape, radius, self.seed_generator)
-            return self._climb(bounded(inputs + noise), inputs, loss_fn, bounded, radius)
+            begin = next(starts, None)
+            if begin is None:
+                shape = ops.shape(inputs)
+                begin = inputs + self._ball.sample(shape, radius, self.seed_generator)
+            begin = bounded(ops.cast(begin, "float32"))
+            return self._climb(begin, inputs, loss_fn, bounded, radius)
 
         return best_of_restarts(self.num_restarts, run)
 

@@ -11,7 +11,9 @@ from rocmr_keras.attacks import objectives
 from rocmr_keras.attacks.vocabulary import Vocabulary
 
 
-def perturb_images(model, attack, images, target, objective="contrastive"):
+def perturb_images(
+    model, attack, images, target, objective="contrastive", start=None
+):
     """Attacks images against fixed text embeddings.
 
     Args:
@@ -21,6 +23,8 @@ def perturb_images(model, attack, images, target, objective="contrastive"):
         target: A `rocmr_keras.attacks.Target` over text embeddings.
         objective: Name or callable, see `rocmr_keras.attacks.objectives.get`.
             Defaults to `"contrastive"`.
+        start: Float tensor like `images` where the attack begins, if it takes a
+            `start`. Defaults to `None`.
 
     Returns:
         Float tensor like `images`.
@@ -30,7 +34,9 @@ def perturb_images(model, attack, images, target, objective="contrastive"):
     def loss_fn(attacked):
         return objective(model.encode_images(attacked, training=False), target)
 
-    return attack(images, loss_fn=loss_fn)
+    if start is None:
+        return attack(images, loss_fn=loss_fn)
+    return attack(images, loss_fn=loss_fn, start=start)
 
 
 def perturb_texts(model, attack, batch, target, objective="contrastive"):

@@ -41,6 +41,9 @@ class PGD(Attack):
     Call arguments:
         inputs: Float tensor `(batch, height, width, channels)` in `value_range`.
         loss_fn: Callable from such a tensor to losses `(batch,)`.
+        start: Float tensor like `inputs` where the first run begins, such as what a
+            smaller budget has found; projected into the ball. Defaults to `None`, a
+            random draw or the clean images.
 
     Returns:
         Float32 tensor like `inputs`, in the ball and in the range.
@@ -98,14 +101,16 @@ class PGD(Attack):
             )
         self._freeze()
 
-    def call(self, inputs, loss_fn):
+    def call(self, inputs, loss_fn, start=None):
         inputs = check_float_images(inputs)
         radius = self.epsilon * self.epsilon_scale
+        starts = iter([start])
         return best_of_restarts(
-            self.num_restarts, lambda: self._run(inputs, loss_fn, radius)
+            self.num_restarts,
+            lambda: self._run(inputs, loss_fn, radius, next(starts, None)),
         )
 
-    def _run(self, inputs, loss_fn, radius):
+    def _run(self, inputs, loss_fn, radius, start):
         step_size = default_step_size(self) * self.epsilon_scale
 
         def bounded(perturbation):
@@ -116,8 +121,11 @@ class PGD(Attack):
             move = step_size * self._ball.ascend(gradient)
             return bounded(current - inputs + move)
 
-        start = inputs
-        if self.random_start:
+        if start is not None:
+            start = bounded(ops.cast(start, "float32") - inputs)
+        elif not self.random_start:
+            start = inputs
+        else:
             shape = ops.shape(inputs)
             start = bounded(self._ball.sample(shape, radius, self.seed_generator))
         found, losses, stalled = projected_ascent(

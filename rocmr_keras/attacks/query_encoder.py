@@ -32,7 +32,8 @@ class QueryEncoder(AdversarialSteps, keras.Model):
     Call arguments:
         batch: Batch dict of the queries. With an attack also `image_ids`, or
             `positives`, bool `(batch, items)`, the items that are right, and perhaps
-            `excluded`, bool `(batch, items)`, those that count neither way.
+            `excluded`, bool `(batch, items)`, those that count neither way, and
+            `start_images`, where an attack on images begins.
 
     Returns:
         Dict with `embeddings`, `(batch, dim)`, and what the attack found:
@@ -75,7 +76,8 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         target = self._target(batch, clean)
         if self.modality == "texts":
             return {**batch, **perturb_texts(model, attack, batch, target, objective)}
-        images = perturb_images(model, attack, batch["images"], target, objective)
+        images, start = batch["images"], batch.get("start_images")
+        images = perturb_images(model, attack, images, target, objective, start)
         return {**batch, "adversarial_images": images}
 
     def call(self, batch):

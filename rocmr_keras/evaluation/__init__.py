@@ -6,6 +6,7 @@ from rocmr_keras.evaluation.encode import Embeddings
 from rocmr_keras.evaluation.encode import encode
 from rocmr_keras.evaluation.encode import encode_attacked
 from rocmr_keras.evaluation.encode_joint import encode_joint
+from rocmr_keras.evaluation.epsilon_curve import epsilon_curve
 from rocmr_keras.evaluation.evaluate import evaluate
 from rocmr_keras.evaluation.hubness import hub_share
 from rocmr_keras.evaluation.hubness import skewness
@@ -23,19 +24,22 @@ from rocmr_keras.evaluation.report import write_report
 from rocmr_keras.evaluation.samples import adversarial_pairs
 from rocmr_keras.evaluation.samples import retrieval_rows
 from rocmr_keras.evaluation.threat import Threat
+from rocmr_keras.evaluation.transfer import transfer_matrix
+from rocmr_keras.evaluation.worst_case import worst_case
 
 __all__ = [
-    "auto_attack",
     "Embeddings",
     "Ranking",
     "Relevance",
     "Threat",
     "adversarial_pairs",
+    "auto_attack",
     "cross_modal_ranks",
     "eccv_caption_ground_truth",
     "encode",
     "encode_attacked",
     "encode_joint",
+    "epsilon_curve",
     "evaluate",
     "format_report",
     "hub_share",
@@ -49,5 +53,7 @@ __all__ = [
     "retrieval_rows",
     "skewness",
     "summarize",
+    "transfer_matrix",
+    "worst_case",
     "write_report",
 ]

@@ -1,5 +1,3 @@
-import numpy as np
-
 from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import Square
 from rocmr_keras.attacks import TokenSubstitution
@@ -9,8 +7,8 @@ from rocmr_keras.evaluation.directions import sides
 from rocmr_keras.evaluation.figures import damage
 from rocmr_keras.evaluation.figures import summary
 from rocmr_keras.evaluation.protocols import Both
-from rocmr_keras.evaluation.ranking import Ranking
 from rocmr_keras.evaluation.threat import Threat
+from rocmr_keras.evaluation.worst_case import worse
 
 #: Gradient steps, queries of the random search and candidates of a substitution.
 VERSIONS = {
@@ -176,17 +174,6 @@ def _attack_all(bench, threat, worst):
 
 def _survivors(ranking):
     return ranking.queries[ranking.ranks <= _LARGEST_K]
-
-
-def worse(first, second):
-    """Returns the worse rank and precision of each query that both rankings have."""
-    queries = np.intersect1d(first.queries, second.queries)
-    first, second = first.take(queries), second.take(queries)
-    return Ranking(
-        queries,
-        np.maximum(first.ranks, second.ranks),
-        np.minimum(first.average_precision, second.average_precision),
-    )
 
 
 def _check(epsilon, num_substitutions, version):

@@ -36,7 +36,7 @@ def encode(model, split, batch_size=64, verbose=1):
     parts = {}
     for modality in ("images", "texts"):
         encoder = QueryEncoder(model, modality)
-        run = _run(encoder, split, modality, batch_size, verbose)
+        run = run_queries(encoder, split, modality, batch_size, verbose)
         parts[modality] = run["embeddings"]
     return Embeddings(**parts, image_ids=split.image_ids, text_ids=_text_ids(split))
 
@@ -83,12 +83,28 @@ def encode_attacked(
     else:
         searched = (gallery.texts, gallery.text_ids)
     encoder = QueryEncoder(model, modality, attack, objective, *searched)
-    found = _run(encoder, split, modality, batch_size, verbose, indices, relevance)
+    found = run_queries(encoder, split, modality, batch_size, verbose, indices, relevance)
     return {**found, "stalled_share": attack.stalled_share}
 
 
-def _run(encoder, split, modality, batch_size, verbose, indices=None, relevance=None):
-    """Feeds the queries in batches of one size, so that one trace serves them all."""
+def run_queries(
+    encoder, split, modality, batch_size, verbose, indices=None, relevance=None, begin=None
+):
+    """Feeds the queries in batches of one size, so that one trace serves them all.
+
+    Args:
+        encoder: A `QueryEncoder`.
+        split: A `rocmr_keras.data.Split`.
+        modality: `"images"` or `"texts"`.
+        batch_size: Int.
+        verbose: `1` for a progress bar, `0` for none.
+        indices: Int array, the queries; all by default.
+        relevance: `Relevance` to the encoder's gallery, or `None` for equal ids.
+        begin: Float array `(images, height, width, 3)` where the attack begins, or `None`.
+
+    Returns:
+        Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`.
+    """
     if indices is None:
         indices = np.arange(len(split.images if modality == "images" else split.captions))
     starts = range(0, len(indices), batch_size)
@@ -99,7 +115,9 @@ def _run(encoder, split, modality, batch_size, verbose, indices=None, relevance=
         padded = np.resize(chosen, batch_size)
         batch = _batch(encoder.dual_encoder.preprocessor, split, modality, padded)
         if relevance is not None:
-            batch.update(ground_truth(relevance, padded))
+            batch.update(_ground_truth(relevance, padded))
+        if begin is not None:
+            batch["start_images"] = begin[padded]
         output = encoder.predict_on_batch(batch)
         outputs.append({key: value[: len(chosen)] for key, value in output.items()})
         bar.add(1)
@@ -114,8 +132,7 @@ def _batch(preprocessor, split, modality, indices):
     return {**tokens, "image_ids": _text_ids(split)[indices]}
 
 
-def ground_truth(relevance, indices):
-    """Returns the entries of a `QueryEncoder` batch that say which items are right."""
+def _ground_truth(relevance, indices):
     masks = {"positives": relevance.mask(indices)}
     if relevance.exclude_self:
         masks["excluded"] = relevance.self_mask(indices)

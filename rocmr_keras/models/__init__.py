@@ -1,5 +1,6 @@
 """Image towers, a text tower, and the dual encoder that joins two."""
 
+from rocmr_keras.models.adapter import Adapter
 from rocmr_keras.models.convolutional_image_encoder import ConvolutionalImageEncoder
 from rocmr_keras.models.dual_encoder import DualEncoder
 from rocmr_keras.models.sizes import SIZES
@@ -8,6 +9,7 @@ from rocmr_keras.models.text_encoder import TextEncoder
 from rocmr_keras.models.vision_transformer import VisionTransformer
 
 __all__ = [
+    "Adapter",
     "ConvolutionalImageEncoder",
     "DualEncoder",
     "SIZES",

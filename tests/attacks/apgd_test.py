@@ -103,3 +103,13 @@ def test_bad_arguments(images):
             APGD(**{"epsilon": 0.1, **options})
     with pytest.raises(ValueError, match="inputs of dtype uint8. Divide"):
         APGD(0.1)((255 * images).astype("uint8"), loss_fn=linear)
+
+
+@pytest.mark.parametrize("num_restarts", [1, 2])
+def test_never_weaker_than_its_start(num_restarts, images, check_budget):
+    start = APGD(0.1, 20, seed=0)(images, loss_fn=wavy)
+    attack = APGD(0.2, 2, num_restarts=num_restarts, seed=1)
+    found = attack(images, loss_fn=wavy, start=start)
+    check_budget(found, images, 0.2)
+    assert np.all(losses_of(wavy, found) >= losses_of(wavy, start) - 1e-5)
+    assert np.any(losses_of(wavy, attack(images, loss_fn=wavy)) < losses_of(wavy, start))

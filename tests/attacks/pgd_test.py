@@ -132,3 +132,17 @@ def test_bad_arguments(images):
             PGD(**{"epsilon": 0.1, **options})
     with pytest.raises(ValueError, match="inputs of dtype uint8. Divide"):
         PGD(0.1)((255 * images).astype("uint8"), loss_fn=linear)
+
+
+def test_a_start_is_kept_where_nothing_is_better(images, check_budget):
+    """At the top of a linear loss the start stays; outside the ball it is projected."""
+    top = np.clip(images + np.float32(0.1) * np.sign(WEIGHTS), 0.0, 1.0)
+    attack = PGD(0.1, 1, step_size=0.0, seed=0)
+    for start in (top, images + 5.0 * (top - images)):
+        found = attack(images, loss_fn=linear, start=start)
+        np.testing.assert_allclose(ops.convert_to_numpy(found), top, atol=1.2e-7)
+        check_budget(found, images, 0.1)
+    # A second run begins at random, and keeps what the first one has.
+    again = PGD(0.1, 1, step_size=0.0, num_restarts=2, seed=0)
+    found = again(images, loss_fn=linear, start=top)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), top, atol=1.2e-7)

@@ -287,3 +287,36 @@ def test_bad_curves(tmp_path, curves, chance, message):
 def test_the_name_must_end_in_png(tmp_path):
     with pytest.raises(ValueError, match="`path` must end in '.png'. Received: path="):
         pictures.retrieval_sheet(tmp_path / "sheet.jpg", [text_row()])
+
+
+MATRIX = {
+    "names": ["standard", "rocmr"],
+    "recall": np.array([[0.02, 0.4], [0.3, 0.15]]),
+    "clean_recall": np.array([0.5, 0.45]),
+}
+
+
+def test_transfer_matrix_is_darker_where_more_is_left(tmp_path):
+    path = tmp_path / "matrix.png"
+    pictures.transfer_matrix(path, MATRIX, title="PGD, 4/255")
+    pixels = read(path)
+    blue = (pixels[..., 2] > pixels[..., 0] + 60).mean()
+    empty = {**MATRIX, "recall": np.zeros((2, 2)), "clean_recall": np.zeros(2)}
+    pictures.transfer_matrix(path, empty)
+    assert blue > 0.1 > (read(path)[..., 2] > read(path)[..., 0] + 60).mean()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"names": ["one"]}, "a recall in .* for each pair of names. Received: 1 names"),
+        ({"recall": np.full((2, 2), 40.0)}, "Write fractions, not percents"),
+        ({"clean_recall": np.array([np.nan, 0.1])}, "Received: 2 names"),
+    ],
+)
+def test_wrong_transfer_matrix(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        pictures.transfer_matrix(tmp_path / "matrix.png", {**MATRIX, **changes})
+    with pytest.raises(ValueError, match="Received: no .'recall'"):
+        matrix = {key: value for key, value in MATRIX.items() if key != "recall"}
+        pictures.transfer_matrix(tmp_path / "matrix.png", matrix)

@@ -7,5 +7,11 @@ matplotlib (and the Pillow that comes with it) is imported only when a picture i
 from rocmr_keras.evaluation.pictures.adversarial_examples import adversarial_examples
 from rocmr_keras.evaluation.pictures.recall_against_epsilon import recall_against_epsilon
 from rocmr_keras.evaluation.pictures.retrieval_sheet import retrieval_sheet
+from rocmr_keras.evaluation.pictures.transfer_matrix import transfer_matrix
 
-__all__ = ["adversarial_examples", "recall_against_epsilon", "retrieval_sheet"]
+__all__ = [
+    "adversarial_examples",
+    "recall_against_epsilon",
+    "retrieval_sheet",
+    "transfer_matrix",
+]

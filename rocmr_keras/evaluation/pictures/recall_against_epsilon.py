@@ -21,7 +21,8 @@ def recall_against_epsilon(path, curves, title=None, chance=None, metric="recall
         path: String or path of the PNG file, see `retrieval_sheet`.
         curves: Non-empty dict from a label to a dict with `"epsilon"`, a list of floats in
             `[0, 1]` (`4 / 255` for four gray levels; 0 is the clean recall), and `"recall"`, a
-            list of as many floats in `[0, 1]`. At most seven labels.
+            list of as many floats in `[0, 1]`, or what `rocmr_keras.evaluation.epsilon_curve`
+            returns. At most seven labels.
         title: String above the axes, or None. Defaults to `None`.
         chance: Float in `[0, 1]`, recall of a random ranking, drawn as a dashed line, or None.
             Defaults to `None`.
@@ -99,7 +100,8 @@ def _check_curves(curves, chance):
             "{'epsilon': ..., 'recall': ...} for each model."
         )
     for label, curve in curves.items():
-        check_entries([curve], f"curves[{label!r}]", ("epsilon", "recall"))
+        optional = ("ranks", "losses")
+        check_entries([curve], f"curves[{label!r}]", ("epsilon", "recall"), optional)
         values = [np.asarray(curve[key], dtype=float) for key in ("epsilon", "recall")]
         same = values[0].ndim == 1 and values[0].size and values[0].shape == values[1].shape
         if not same or not all((0 <= value).all() and (value <= 1).all() for value in values):

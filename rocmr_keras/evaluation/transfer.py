@@ -1,0 +1,115 @@
+import numpy as np
+
+from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.evaluation.bench import Bench
+from rocmr_keras.evaluation.encode import encode_attacked
+from rocmr_keras.evaluation.ranks import recall_at_k
+
+_DIRECTIONS = {"images": "image_to_text", "texts": "text_to_image"}
+
+
+def transfer_matrix(
+    models, split, attack, objective="contrastive", k=1, batch_size=64, verbose=1
+):
+    """Attacks the queries on each model, and lets every model answer them.
+
+    The diagonal is the white-box attack. A model that is hurt more by what was found on
+    another one than by its own attack hides its gradients.
+
+    Args:
+        models: Dict from a name to a `DualEncoder` with a preprocessor.
+        split: A `rocmr_keras.data.Split`.
+        attack: An attack of modality `"images"` or `"tokens"`. Images must have one size for
+            all models; token ids go to another vocabulary by way of the string.
+        objective: Name or callable. Defaults to `"contrastive"`.
+        k: Int, the recall is among the first `k`. Defaults to `1`.
+        batch_size: Int. Defaults to `64`.
+        verbose: `1` for progress bars, `0` for none. Defaults to `1`.
+
+    Returns:
+        Dict with `names`, a list; `recall`, float array `(models, models)`, rows the model
+        that was attacked, columns the one that answers; `clean_recall`, float array
+        `(models,)`.
+
+    Raises:
+        ValueError: If there is no model, the attack perturbs something that no other model
+            understands, or the models take images of different sizes.
+
+    Example:
+
+    ```python
+    matrix = transfer_matrix({"standard": first, "rocmr": second}, split, PGD(4 / 255))
+    pictures.transfer_matrix("transfer.png", matrix)
+    ```
+    """
+    _check(models, attack)
+    modality = "images" if attack.modality == "images" else "texts"
+    settings = {"batch_size": batch_size, "verbose": verbose}
+    benches = {name: Bench(model, split, **settings) for name, model in models.items()}
+    direction = _DIRECTIONS[modality]
+    recall = np.zeros((len(models), len(models)))
+    for row, source in enumerate(benches.values()):
+        found = encode_attacked(
+            source.model, split, modality, attack, source.clean, objective, **settings
+        )
+        for column, target in enumerate(benches.values()):
+            batch = _translate(found, split, source.model, target.model)
+            queries = encode_batch(target.model, modality, batch, batch_size)
+            ranking = target.rank(direction, queries=queries)
+            recall[row, column] = recall_at_k(ranking.ranks, k)
+    clean = [recall_at_k(bench.rank(direction).ranks, k) for bench in benches.values()]
+    return {"names": list(models), "recall": recall, "clean_recall": np.array(clean)}
+
+
+def encode_batch(model, modality, batch, batch_size):
+    """Encodes what is given, whole, in batches of one size.
+
+    Args:
+        model: A `DualEncoder`.
+        modality: `"images"` or `"texts"`.
+        batch: Dict of arrays of `n` examples, `images`, or `token_ids` and `padding_mask`.
+        batch_size: Int.
+
+    Returns:
+        Float array `(n, dim)`.
+    """
+    encoder, parts = QueryEncoder(model, modality), []
+    count = len(next(iter(batch.values())))
+    for start in range(0, count, batch_size):
+        chosen = np.arange(start, min(start + batch_size, count))
+        padded = np.resize(chosen, batch_size)
+        rows = {name: np.asarray(values)[padded] for name, values in batch.items()}
+        parts.append(encoder.predict_on_batch(rows)["embeddings"][: len(chosen)])
+    return np.concatenate(parts)
+
+
+def _translate(found, split, source, target):
+    """The inputs of the target: images as they are, tokens in its own vocabulary."""
+    if "adversarial_images" in found:
+        return {"images": found["adversarial_images"]}
+    token_ids = found["adversarial_token_ids"]
+    if source.preprocessor.vocabulary != target.preprocessor.vocabulary:
+        return dict(target.preprocessor.tokenize(source.preprocessor.detokenize(token_ids)))
+    # A substitution changes no length.
+    padding_mask = source.preprocessor.tokenize(split.captions)["padding_mask"]
+    return {"token_ids": token_ids, "padding_mask": padding_mask}
+
+
+def _check(models, attack):
+    if not models:
+        raise ValueError(
+            "`models` must be a dict from a name to a model. Received: no model. "
+            "Pass at least two, to see what transfers."
+        )
+    if attack.modality not in ("images", "tokens"):
+        raise ValueError(
+            "`attack` must perturb 'images' or 'tokens'. Received: "
+            f"{type(attack).__name__}, which perturbs {attack.modality!r}: no other model "
+            "could read that. Use e.g. PGD or TokenSubstitution."
+        )
+    sizes = {tuple(model.preprocessor.image_size) for model in models.values()}
+    if attack.modality == "images" and len(sizes) > 1:
+        raise ValueError(
+            "Images pass from model to model only in one size. Received: models of "
+            f"{sorted(sizes)}. Compare models of one size."
+        )

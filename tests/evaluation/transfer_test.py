@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.data import Preprocessor
+from rocmr_keras.evaluation import encode
+from rocmr_keras.evaluation import encode_attacked
+from rocmr_keras.evaluation import evaluate
+from rocmr_keras.evaluation import transfer_matrix
+from rocmr_keras.evaluation.transfer import _translate
+from rocmr_keras.evaluation.transfer import encode_batch
+
+SETTINGS = {"batch_size": 4, "verbose": 0}
+
+
+@pytest.fixture(scope="module")
+def models(model, random_model):
+    return {"colours": model, "random": random_model}
+
+
+@pytest.fixture(scope="module", params=["images", "tokens"])
+def case(request, models, split):
+    attack, direction = {
+        "images": (PGD(0.2, 3, random_start=False), "image_to_text"),
+        "tokens": (TokenSubstitution(1, 8), "text_to_image"),
+    }[request.param]
+    return attack, direction, transfer_matrix(models, split, attack, k=2, **SETTINGS)
+
+
+def recall_at_2(model, split, attacks):
+    """From the ranks that `evaluate` gives."""
+    _, ranks = evaluate(model, split, attacks, return_ranks=True, **SETTINGS)
+    return {
+        name: {key: np.mean(found.ranks <= 2) for key, found in run.items()}
+        for name, run in ranks.items()
+    }
+
+
+def test_the_diagonal_is_the_white_box_attack(case, models, split):
+    attack, direction, matrix = case
+    assert matrix["names"] == ["colours", "random"] and matrix["recall"].shape == (2, 2)
+    for place, model in enumerate(models.values()):
+        expected = recall_at_2(model, split, {"own": attack})
+        assert matrix["recall"][place, place] == pytest.approx(expected["own"][direction])
+        assert matrix["clean_recall"][place] == pytest.approx(expected["clean"][direction])
+
+
+def test_an_attack_on_another_model_hurts_less(case):
+    """The colours know nothing of the random model's directions."""
+    matrix = case[2]
+    assert matrix["recall"][1, 0] > matrix["recall"][0, 0]
+
+
+class Renumbered:
+    """A model that knows the same words, the ordinary ones in reverse order."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        known = inner.preprocessor.vocabulary
+        self.order = np.array([*range(4), *range(len(known) - 1, 3, -1)])
+        words = [known[place] for place in self.order]
+        self.preprocessor = Preprocessor(words, sequence_length=6, image_size=(4, 4))
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def encode_texts(self, token_ids, padding_mask=None, training=False):
+        token_ids = ops.take(ops.convert_to_tensor(self.order), token_ids)
+        return self.inner.encode_texts(token_ids, padding_mask, training=training)
+
+
+def test_tokens_of_another_vocabulary_go_through_the_string(model, split):
+    other = Renumbered(model)
+    clean = encode(model, split, **SETTINGS)
+    attack = TokenSubstitution(1, 8)
+    found = encode_attacked(model, split, "texts", attack, clean, **SETTINGS)
+    batch = _translate(found, split, model, other)
+    assert np.any(batch["token_ids"] != found["adversarial_token_ids"])
+    encoded = encode_batch(other, "texts", batch, 4)
+    np.testing.assert_allclose(encoded, found["embeddings"], atol=1e-5)
+
+
+def test_errors(models, split, preprocessor, make_model):
+    with pytest.raises(ValueError, match="Received: EmbeddingPGD, which perturbs 'embeddings'"):
+        transfer_matrix(models, split, EmbeddingPGD(0.1))
+    with pytest.raises(ValueError, match="Received: no model"):
+        transfer_matrix({}, split, PGD(0.1))
+    larger = make_model()
+    larger.preprocessor = Preprocessor(preprocessor.vocabulary, 6, image_size=(8, 8))
+    with pytest.raises(ValueError, match=r"in one size. Received: models of \[\(4, 4\), \(8, 8\)"):
+        transfer_matrix({**models, "larger": larger}, split, PGD(0.1))
