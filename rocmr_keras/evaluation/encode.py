@@ -2,6 +2,7 @@ import keras
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.evaluation.string_scores import attack_strings
 
 
 class Embeddings:
@@ -58,8 +59,8 @@ def encode_attacked(
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
         modality: `"images"` or `"texts"`, which side of the split is attacked.
-        attack: An attack on that modality. A fresh copy is run: the result depends on
-            its seed, not on what it did before.
+        attack: An attack on that modality; of texts also one of modality `"strings"`. A
+            fresh copy is run: the result depends on its seed, not on what it did before.
         gallery: `Embeddings`; the other side of it is what the queries search.
         objective: Name or callable. Defaults to `"contrastive"`.
         batch_size: Int. Defaults to `64`.
@@ -68,8 +69,17 @@ def encode_attacked(
 
     Returns:
         Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`, and `stalled_share`,
-        the share of gradients that were zero or not finite.
+        the share of gradients that were zero or not finite. An attack on strings finds
+        `adversarial_captions`, a list of strings.
     """
+    if (modality, attack.modality) == ("texts", "strings"):
+        indices = np.arange(len(split.captions)) if indices is None else indices
+        captions = [split.captions[index] for index in indices]
+        ids = _text_ids(split)[indices]
+        found = attack_strings(
+            model, captions, ids, attack, gallery, objective, batch_size, verbose
+        )
+        return {**found, "stalled_share": 0.0}
     attack = type(attack).from_config(attack.get_config())
     searched = (gallery.texts, gallery.text_ids)
     if modality == "texts":
