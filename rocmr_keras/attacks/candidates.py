@@ -114,7 +114,8 @@ class WholeWords(Candidates):
         is_whole = ops.convert_to_tensor(vocabulary.is_whole_word, dtype="bool")
         continues = ops.logical_and(vocabulary.allowed, ops.logical_not(is_whole))
         followed = ops.take(continues, token_ids[:, 1:], axis=0)
-        followed = ops.pad(followed, ((0, 0), (0, 1)))
+        nothing = ops.zeros_like(token_ids[:, :1], dtype="bool")
+        followed = ops.concatenate([followed, nothing], axis=1)
         alone = ops.logical_and(
             ops.take(is_whole, token_ids, axis=0), ops.logical_not(followed)
         )

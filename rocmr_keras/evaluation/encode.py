@@ -2,6 +2,8 @@ import keras
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.evaluation.relevance import Relevance
+from rocmr_keras.evaluation.string_scores import attack_strings
 
 
 class Embeddings:
@@ -59,8 +61,8 @@ def encode_attacked(
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
         modality: `"images"` or `"texts"`, which side of the split is attacked.
-        attack: An attack on that modality. A fresh copy is run: the result depends on
-            its seed, not on what it did before.
+        attack: An attack on that modality; of texts also one of modality `"strings"`. A
+            fresh copy is run: the result depends on its seed, not on what it did before.
         gallery: `Embeddings`, the other side of which is what the queries search; or,
             with a `relevance`, a float array `(items, dim)`.
         objective: Name or callable. Defaults to `"contrastive"`.
@@ -72,19 +74,33 @@ def encode_attacked(
 
     Returns:
         Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`, and `stalled_share`,
-        the share of gradients that were zero or not finite.
+        the share of gradients that were zero or not finite. An attack on strings finds
+        `adversarial_captions`, a list of strings.
     """
+    gallery, gallery_ids = _searched(gallery, modality, relevance)
+    if (modality, attack.modality) == ("texts", "strings"):
+        if relevance is None:
+            relevance = Relevance.from_ids(_text_ids(split), gallery_ids)
+        indices = np.arange(len(split.captions)) if indices is None else indices
+        captions = [split.captions[index] for index in indices]
+        found = attack_strings(
+            model, captions, indices, attack, gallery, relevance, objective, batch_size, verbose
+        )
+        return {**found, "stalled_share": 0.0}
     attack = type(attack).from_config(attack.get_config())
-    if relevance is not None:
-        # The ids are not looked at: the batch says what is right.
-        searched = (gallery, np.zeros(len(gallery), "int32"))
-    elif modality == "texts":
-        searched = (gallery.images, gallery.image_ids)
-    else:
-        searched = (gallery.texts, gallery.text_ids)
-    encoder = QueryEncoder(model, modality, attack, objective, *searched)
+    encoder = QueryEncoder(model, modality, attack, objective, gallery, gallery_ids)
     found = run_queries(encoder, split, modality, batch_size, verbose, indices, relevance)
     return {**found, "stalled_share": attack.stalled_share}
+
+
+def _searched(gallery, modality, relevance):
+    """Returns the embeddings that the queries search and their ids."""
+    if relevance is not None:
+        # The ids are not looked at: the batch says what is right.
+        return gallery, np.zeros(len(gallery), "int32")
+    if modality == "texts":
+        return gallery.images, gallery.image_ids
+    return gallery.texts, gallery.text_ids
 
 
 def run_queries(
@@ -115,7 +131,7 @@ def run_queries(
         padded = np.resize(chosen, batch_size)
         batch = _batch(encoder.dual_encoder.preprocessor, split, modality, padded)
         if relevance is not None:
-            batch.update(_ground_truth(relevance, padded))
+            batch.update(relevance.ground_truth(padded))
         if begin is not None:
             batch["start_images"] = begin[padded]
         output = encoder.predict_on_batch(batch)
@@ -130,13 +146,6 @@ def _batch(preprocessor, split, modality, indices):
         return {"images": images, "image_ids": split.image_ids[indices]}
     tokens = preprocessor.tokenize([split.captions[index] for index in indices])
     return {**tokens, "image_ids": _text_ids(split)[indices]}
-
-
-def _ground_truth(relevance, indices):
-    masks = {"positives": relevance.mask(indices)}
-    if relevance.exclude_self:
-        masks["excluded"] = relevance.self_mask(indices)
-    return masks
 
 
 def _text_ids(split):

@@ -113,6 +113,13 @@ class Relevance:
         mask[self.take(np.asarray(queries))] = True
         return mask
 
+    def ground_truth(self, queries):
+        """Returns the masks that a batch of queries is attacked with."""
+        masks = {"positives": self.mask(queries)}
+        if self.exclude_self:
+            masks["excluded"] = self.self_mask(queries)
+        return masks
+
     def self_mask(self, queries):
         """Returns a bool array like `mask`, true where the item is the query itself."""
         return np.asarray(queries)[:, None] == np.arange(self.num_items)

@@ -9,8 +9,8 @@ class Threat:
 
     Args:
         image_attack: An attack of modality `"images"` or `None`. Defaults to `None`.
-        text_attack: An attack of modality `"embeddings"` or `"tokens"`, or `None`.
-            Defaults to `None`.
+        text_attack: An attack of modality `"embeddings"`, `"tokens"` or `"strings"`, or
+            `None`. Defaults to `None`.
         objective: Name or callable that the attacks maximise, see
             `rocmr_keras.attacks.objectives.get`, or `None` for what suits the
             protocol: `"similarity"` for `"gallery"`, `"target_similarity"` for
@@ -44,7 +44,7 @@ class Threat:
         protocol.check(image_attack, text_attack, objective)
         # Here, not after an hour in the middle of an evaluation.
         _check_modality("image_attack", image_attack, ("images",))
-        _check_modality("text_attack", text_attack, ("embeddings", "tokens"))
+        _check_modality("text_attack", text_attack, ("embeddings", "tokens", "strings"))
         objectives.get(objective)
         self.image_attack = image_attack
         self.text_attack = text_attack
@@ -79,6 +79,8 @@ def _check_modality(name, attack, modalities):
 def _describe(attack):
     if attack is None:
         return None
+    if attack.modality == "strings":
+        return {"attack": type(attack).__name__, **attack.describe()}
     config = keras.saving.serialize_keras_object(attack)["config"]
     config = {key: value for key, value in config.items() if key != "name"}
     return {"attack": type(attack).__name__, **config}
