@@ -1,5 +1,7 @@
 from rocmr_keras.evaluation import pictures
 from rocmr_keras.evaluation import protocols
+from rocmr_keras.evaluation.audit import audit
+from rocmr_keras.evaluation.audit import format_audit
 from rocmr_keras.evaluation.eccv_caption import eccv_caption_ground_truth
 from rocmr_keras.evaluation.encode import Embeddings
 from rocmr_keras.evaluation.encode import encode
@@ -31,12 +33,14 @@ __all__ = [
     "Relevance",
     "Threat",
     "adversarial_pairs",
+    "audit",
     "cross_modal_ranks",
     "eccv_caption_ground_truth",
     "encode",
     "encode_attacked",
     "epsilon_curve",
     "evaluate",
+    "format_audit",
     "format_report",
     "hub_share",
     "map_at_r",
