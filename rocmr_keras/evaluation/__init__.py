@@ -1,5 +1,7 @@
 from rocmr_keras.evaluation import pictures
 from rocmr_keras.evaluation import protocols
+from rocmr_keras.evaluation.audit import audit
+from rocmr_keras.evaluation.audit import format_audit
 from rocmr_keras.evaluation.auto_attack import auto_attack
 from rocmr_keras.evaluation.eccv_caption import eccv_caption_ground_truth
 from rocmr_keras.evaluation.encode import Embeddings
@@ -33,6 +35,7 @@ __all__ = [
     "Relevance",
     "Threat",
     "adversarial_pairs",
+    "audit",
     "auto_attack",
     "cross_modal_ranks",
     "eccv_caption_ground_truth",
@@ -41,6 +44,7 @@ __all__ = [
     "encode_joint",
     "epsilon_curve",
     "evaluate",
+    "format_audit",
     "format_report",
     "hub_share",
     "map_at_r",

@@ -1,3 +1,5 @@
+import textwrap
+
 import numpy as np
 
 from rocmr_keras.evaluation.pictures.files import check_path
@@ -53,7 +55,8 @@ def transfer_matrix(path, matrix, title=None, metric="recall@1"):
             axes.text(column, row, f"{100 * value:.1f}", ha="center", va="center", color=color)
         for place in range(len(names)):
             corner = (place - 0.47, place + 0.53)
-            axes.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=INK, linewidth=2))
+            style = {"fill": False, "edgecolor": INK, "linewidth": 2, "zorder": 3}
+            axes.add_patch(Rectangle(corner, 0.94, 0.94, **style))
         _style_axes(axes, names)
         axes.set_title(clean(title or ""), loc="left", fontweight="bold", fontsize=13, pad=12)
         figure.supxlabel(
@@ -66,13 +69,13 @@ def transfer_matrix(path, matrix, title=None, metric="recall@1"):
 
 def _style_axes(axes, names):
     names = [_shorten(name) for name in names]
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), ["\n".join(textwrap.wrap(name, 12)) for name in names])
     axes.set_yticks(range(len(names) + 1), ["clean", *names])
     axes.set_xlabel("answering model")
     axes.set_ylabel("attacked model")
     axes.xaxis.set_label_position("top")
     axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
-    axes.axhline(0.5, color="white", linewidth=4)
+    axes.axhline(0.5, color="white", linewidth=4, zorder=2)
     axes.spines[:].set_visible(False)
 
 

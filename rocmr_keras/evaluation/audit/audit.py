@@ -1,0 +1,139 @@
+from rocmr_keras.attacks import objectives
+from rocmr_keras.evaluation.audit import budget_checks
+from rocmr_keras.evaluation.audit import invariance_checks
+from rocmr_keras.evaluation.audit import rival_checks
+from rocmr_keras.evaluation.audit.probe import Probe
+from rocmr_keras.evaluation.audit.substitution_check import token_search
+
+CHECKS = {
+    "deterministic": invariance_checks.deterministic,
+    "unit_length": invariance_checks.unit_length,
+    "zero_gradients": invariance_checks.zero_gradients,
+    "more_steps": budget_checks.more_steps,
+    "more_restarts": budget_checks.more_restarts,
+    "larger_epsilon": budget_checks.larger_epsilon,
+    "huge_epsilon": budget_checks.huge_epsilon,
+    "beats_noise": rival_checks.beats_noise,
+    "beats_gradient_free": rival_checks.beats_gradient_free,
+    "beats_transfer": rival_checks.beats_transfer,
+    "temperature": invariance_checks.temperature,
+    "batch_size": invariance_checks.batch_size,
+    "token_search": token_search,
+}
+
+
+def audit(
+    model,
+    split,
+    epsilon,
+    objective="contrastive",
+    num_steps=20,
+    num_queries=200,
+    source=None,
+    checks=None,
+    batch_size=64,
+    seed=0,
+    verbose=1,
+):
+    """Looks for signs that a model hides its gradients instead of being robust.
+
+    A defence that breaks the attack, not what the attacker could do, shows in contradictions:
+    more effort that does less, less knowledge that does more. Passing proves nothing, but
+    failing a check means that the figures of `evaluate` are too good. Attacks are PGD in
+    the maximum norm on image queries, under the protocol `"query"`, and one token
+    substitution on a few texts.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor, or an `Adapter`.
+        split: A `rocmr_keras.data.Split`; a hundred images are enough (`split.subset(100)`).
+        epsilon: Float in (0, 1], the budget, as in `PGD`.
+        objective: Name or callable that is maximised, the one that was used in `evaluate`.
+            Defaults to `"contrastive"`.
+        num_steps: Int, gradient steps. Defaults to `20`.
+        num_queries: Int, steps of the gradient-free attack. Defaults to `200`.
+        source: Another model of the same image size, for the check `beats_transfer`, which
+            is left out without it. Defaults to `None`.
+        checks: List of names of checks to run, see `CHECKS`; all by default.
+            Defaults to `None`.
+        batch_size: Int. Defaults to `64`.
+        seed: Int. Defaults to `0`.
+        verbose: `1` to print each verdict as it comes, `0` for silence. Defaults to `1`.
+
+    Returns:
+        Dict of plain values: `passed`, whether all checks did; `checks`, from a name to a
+        dict with `verdict` (`"pass"` or `"fail"`), `figure`, a float, and `explanation`; and
+        `budget`.
+
+    Raises:
+        ValueError: If the budget is not in (0, 1], or a check is unknown.
+
+    Example:
+
+    ```python
+    report = audit(model, dataset["test"].subset(100), epsilon=8 / 255)
+    print(format_audit(report))
+    ```
+
+    Reference:
+        Athalye et al., "Obfuscated Gradients Give a False Sense of Security", 2018
+        (arXiv:1802.00420); Carlini et al., "On Evaluating Adversarial Robustness", 2019
+        (arXiv:1902.06705).
+    """
+    names = list(CHECKS) if checks is None else list(checks)
+    _check(epsilon, names)
+    probe = Probe(
+        model, split, epsilon, objective, num_steps, num_queries, source, batch_size, seed
+    )
+    results = {}
+    for name in names:
+        result = CHECKS[name](probe)
+        if result is None:
+            continue
+        results[name] = result
+        if verbose:
+            print(_line(name, result))
+    objective = getattr(objectives.get(objective), "__name__", str(objective))
+    return {
+        "passed": all(result["verdict"] == "pass" for result in results.values()),
+        "checks": results,
+        "budget": {
+            "epsilon": epsilon,
+            "objective": objective,
+            "num_steps": num_steps,
+            "num_queries": num_queries,
+            "seed": seed,
+        },
+    }
+
+
+def format_audit(report):
+    """Formats an audit as text, a line for each check.
+
+    Args:
+        report: Dict, as `audit` returns it.
+
+    Returns:
+        String of several lines.
+    """
+    lines = [_line(name, result) for name, result in report["checks"].items()]
+    failed = sum(result["verdict"] == "fail" for result in report["checks"].values())
+    lines.append("passed" if report["passed"] else f"{failed} of {len(lines)} checks failed")
+    return "\n".join(lines)
+
+
+def _line(name, result):
+    return f"{result['verdict']}  {name:<20}{result['figure']:>10.4f}  {result['explanation']}"
+
+
+def _check(epsilon, names):
+    if not isinstance(epsilon, (int, float)) or not 0 < epsilon <= 1:
+        raise ValueError(
+            "`epsilon` must be in (0, 1], in units of images in [0, 1]. Received: "
+            f"epsilon={epsilon!r}. Write e.g. 8 / 255."
+        )
+    unknown = [name for name in names if name not in CHECKS]
+    if unknown:
+        raise ValueError(
+            f"`checks` must be among {list(CHECKS)}. Received: checks={names}. "
+            f"Leave out {unknown}."
+        )
