@@ -60,6 +60,9 @@ def define_evaluation_flags():
     )
     define_budget("eval_both", 8 / 255, "Image budget where both sides are attacked.")
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
+    flags.DEFINE_bool(
+        "eval_random_start", True, "For PGD; without it all backends find the same."
+    )
     flags.DEFINE_integer("eval_substitutions", 1, "Tokens replaced in each caption.")
     flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
 
@@ -91,4 +94,7 @@ def threats(seed):
 
 
 def _pgd(epsilon, seed):
-    return rk.attacks.PGD(epsilon, num_steps=flags.FLAGS.eval_steps, seed=seed)
+    values = flags.FLAGS
+    return rk.attacks.PGD(
+        epsilon, values.eval_steps, random_start=values.eval_random_start, seed=seed
+    )

@@ -5,7 +5,8 @@ r"""Attacks a trained model, on whichever backend, and reports what is left of i
 prints the table of clean and adversarial recall, and writes `report.json` and the
 pictures to the output folder. `--attacks=standard` runs AutoAttack instead of the listed
 attacks, on the budgets `--eval_both` and `--eval_substitutions`. One file gives the same
-clean recall on each backend; attacks with a random start draw different numbers there.
+recall on each backend, clean and with `--noeval_random_start` also under PGD; random
+starts differ from one backend to the next.
 """
 
 import common_flags
