@@ -2,8 +2,8 @@ r"""Puts the reports of several runs into one table and one figure.
 
     python recipes/compare.py --runs=runs/standard,runs/rocmr --output=runs/compare.png
 
-prints a Markdown table of recall@1/5/10 in percent for each protocol, and draws recall@1
-over epsilon. Folders that differ only in a trailing `-<seed>` are one row: the mean over
+prints a Markdown table of recall@1/5/10 in percent for each protocol, and draws recall@10
+(or `--k`) over epsilon. Folders that differ only in a trailing `-<seed>` are one row: the mean over
 seeds, with half the range of recall@1 in parentheses. Reports of different data, or with
 different attacks, are refused.
 """
@@ -21,6 +21,7 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_list("runs", None, "Output folders of train.py or evaluate.py.", required=True)
 flags.DEFINE_string("output", "runs/compare.png", "The figure.")
+flags.DEFINE_enum("k", "10", ["1", "5", "10"], "The figure's recall is among the first k.")
 
 DIRECTIONS = {"image_to_text": "image→text", "text_to_image": "text→image"}
 
@@ -88,7 +89,7 @@ def print_table(reports, protocol):
 
 
 def curve(group):
-    """Returns image-to-text recall@1 over the budgets of the PGD runs."""
+    """Returns image-to-text recall over the budgets of the PGD runs."""
     points = [(0.0, [report["clean"] for report in group])]
     for name, run in group[0]["attacks"].items():
         attack = run["budget"]["image_attack"] or {}
@@ -96,7 +97,7 @@ def curve(group):
             runs = [report["attacks"][name] for report in group]
             points.append((attack["epsilon"], runs))
     recalls = [
-        sum(run["image_to_text"]["recall_at_1"] for run in runs) / len(runs)
+        sum(run["image_to_text"][f"recall_at_{FLAGS.k}"] for run in runs) / len(runs)
         for _, runs in points
     ]
     return {"epsilon": [epsilon for epsilon, _ in points], "recall": recalls}
@@ -108,8 +109,13 @@ def main(_):
     for protocol in ("query", "both"):
         print_table(reports, protocol)
     curves = {name: curve(group) for name, group in reports.items()}
-    title = "image→text recall@1 under PGD on the query"
-    rk.evaluation.pictures.recall_against_epsilon(FLAGS.output, curves, title=title)
+    metric = f"recall@{FLAGS.k}"
+    rk.evaluation.pictures.recall_against_epsilon(
+        FLAGS.output,
+        curves,
+        title=f"image→text {metric} under PGD on the query",
+        metric=metric,
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.attacks import Square
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import objectives
 from rocmr_keras.attacks import perturb_images
@@ -46,16 +48,19 @@ def test_queries_do_not_depend_on_each_other(found, model, batch, gallery, galle
         np.testing.assert_allclose(alone[name], together[name][1:2], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "kind, num_steps, gradients", [(PGD, 2, 8.0), (APGD, 5, 24.0), (Square, 25, 0.0)]
+)
 def test_attack_is_that_of_perturb_images(
-    model, batch, gallery, gallery_ids, make_target, check_budget
+    kind, num_steps, gradients, model, batch, gallery, gallery_ids, make_target
 ):
-    attack = PGD(0.2, 2, seed=0)
+    attack, twin = (kind(0.2, num_steps, seed=0) for _ in range(2))
     encoder = QueryEncoder(
         model, "images", attack, "margin", gallery=gallery, gallery_ids=gallery_ids
     )
     first = encoder.predict_on_batch(batch)
     found = first["adversarial_images"]
-    expected = perturb_images(model, PGD(0.2, 2, seed=0), batch["images"], make_target(), "margin")
+    expected = perturb_images(model, twin, batch["images"], make_target(), "margin")
     np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-5)
     encoded = model.encode_images(found)
     np.testing.assert_allclose(first["embeddings"], ops.convert_to_numpy(encoded), atol=1e-5)
@@ -67,7 +72,7 @@ def test_attack_is_that_of_perturb_images(
     # The compiled step hands the attack's seed and counts on.
     second = encoder.predict_on_batch(batch)["adversarial_images"]
     assert np.any(second != found)
-    assert float(ops.convert_to_numpy(attack.total_gradients.value)) == 16.0
+    assert float(ops.convert_to_numpy(attack.total_gradients.value)) == 2 * gradients
 
 
 def test_bad_arguments(model, gallery, gallery_ids):

@@ -9,6 +9,8 @@ from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.models import Adapter
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 STEADY = {"num_steps": 3, "random_start": False, "seed": 0}
 ATTACKS = {
     "pgd": PGD(0.2, **STEADY),

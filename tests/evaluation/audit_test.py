@@ -11,6 +11,8 @@ from rocmr_keras.evaluation.audit import CHECKS
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 SETTINGS = {"epsilon": 0.1, "num_steps": 12, "num_queries": 40, "batch_size": 7, "verbose": 0}
 
 

@@ -9,6 +9,8 @@ from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation import format_report
 from rocmr_keras.evaluation.protocols import Both
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def found(model, split):

@@ -6,6 +6,8 @@ no channel of its mean colour crosses the middle, and it takes a budget larger t
 saturation to change that.
 """
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -157,3 +159,16 @@ def threats():
 def report(model, split, threats):
     """Batches of four: the last one of each modality is filled up."""
     return evaluate(model, split, threats, batch_size=4, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def eagerly():
+    """Runs every attack of a module uncompiled: compiling takes longer than they do.
+
+    Compiled attacks are tested in `evaluate_test.py`, `encode_test.py` and, one by one, in
+    `tests/attacks/query_encoder_test.py`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        eager = functools.partialmethod(keras.Model.compile, run_eagerly=True)
+        patch.setattr(keras.Model, "compile", eager)
+        yield

@@ -8,6 +8,8 @@ from rocmr_keras.attacks.joint import Sequential
 from rocmr_keras.evaluation import encode
 from rocmr_keras.evaluation import encode_joint
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def clean(model, split):

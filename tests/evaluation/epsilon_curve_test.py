@@ -7,6 +7,8 @@ from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.evaluation import epsilon_curve
 from rocmr_keras.evaluation import pictures
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 EPSILONS = [0.2, 0.0, 0.05, 0.4]
 ATTACKS = {
     "pgd": PGD(0.1, 3, step_size=0.05, seed=0),

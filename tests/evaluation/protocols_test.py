@@ -14,6 +14,8 @@ from rocmr_keras.evaluation import protocols
 from rocmr_keras.evaluation import query_ranks
 from rocmr_keras.evaluation.bench import Bench
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 STEADY = {"num_steps": 3, "random_start": False, "seed": 0}
 
 

@@ -16,6 +16,8 @@ from rocmr_keras.evaluation import encode_attacked
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation.string_scores import StringScores
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 # One edit turns a colour into an unknown word, none into another colour.
 ATTACK = CharacterEdits(num_positions=3, alphabet="ax")
 

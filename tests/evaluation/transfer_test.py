@@ -13,6 +13,8 @@ from rocmr_keras.evaluation import transfer_matrix
 from rocmr_keras.evaluation.transfer import _translate
 from rocmr_keras.evaluation.transfer import encode_batch
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 SETTINGS = {"batch_size": 4, "verbose": 0}
 
 

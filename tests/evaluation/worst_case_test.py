@@ -10,6 +10,8 @@ from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation import worst_case
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def ranking(ranks, queries=(0, 1, 2, 3)):
     precision = 1.0 / np.array(ranks, float)
