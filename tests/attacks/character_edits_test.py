@@ -130,3 +130,12 @@ def test_random_edits_keep_the_rule():
     found = RandomCharacterEdits(1, alphabet="b", dictionary=dictionary, seed=0)(["cat"] * 50, None)
     assert set(found) == {"bcat", "cbat", "cabt", "catb"}
     assert RandomCharacterEdits(1, alphabet="x", dictionary={"x", "xx"})(["x"], None) == ["x"]
+
+
+def test_no_caption_becomes_blank():
+    def emptiness(strings, owners):
+        return np.array([-len(string.strip()) for string in strings])
+
+    attack = CharacterEdits(num_edits=3, num_positions=None, alphabet=" ")
+    found = attack(["x", "xy"], emptiness)
+    assert found[0] == "x" and found[1].strip() in ("x", "y")
