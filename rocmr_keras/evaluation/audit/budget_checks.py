@@ -9,18 +9,18 @@ def more_steps(probe):
     few = max(1, probe.num_steps // 4)
     found = probe.attack(probe.pgd(num_steps=few))[0]
     what = f"{few} steps, then {probe.num_steps}"
-    return not_weaker(probe, probe.white_box["full"].loss, found.loss, what)
+    return not_weaker(probe, probe.white_box["full"], found, what)
 
 
 def more_restarts(probe):
     found = probe.attack(probe.pgd(num_restarts=3))[0]
-    return not_weaker(probe, found.loss, probe.white_box["full"].loss, "1 restart, then 3")
+    return not_weaker(probe, found, probe.white_box["full"], "1 restart, then 3")
 
 
 def larger_epsilon(probe):
-    losses = [probe.white_box[name].loss for name in ("half", "full", "double")]
-    steps = zip(losses[1:], losses[:-1])
-    stronger, weaker = min(steps, key=lambda pair: pair[0] - pair[1])
+    found = [probe.white_box[name] for name in ("half", "full", "double")]
+    steps = zip(found[1:], found[:-1])
+    stronger, weaker = min(steps, key=lambda pair: pair[0].loss - pair[1].loss)
     return not_weaker(probe, stronger, weaker, "The smaller gain of two doublings of epsilon")
 
 

@@ -73,13 +73,17 @@ class Probe:
             size = batch_size or self.bench.settings["batch_size"]
             run = run_queries(encoder, self.split, "images", size, verbose=0)
             embeddings = run["embeddings"]
-            found.append(Found(embeddings, self.loss(embeddings), attack.stalled_share))
+            found.append(Found(embeddings, self.losses(embeddings), attack.stalled_share))
         return found
 
     def loss(self, embeddings, objective=None):
         """The mean loss of embeddings of all images."""
+        return float(self.losses(embeddings, objective).mean())
+
+    def losses(self, embeddings, objective=None):
+        """The loss of each image's embedding."""
         clean = self.bench.clean
-        losses = query_losses(
+        return query_losses(
             self.model,
             embeddings,
             clean.texts,
@@ -87,7 +91,6 @@ class Probe:
             objective or self.objective,
             clean.images,
         )
-        return float(losses.mean())
 
     def recall_at_1(self, embeddings):
         ranks = self.bench.rank(DIRECTION, queries=embeddings).ranks
@@ -109,11 +112,16 @@ class Found:
 
     Args:
         embeddings: Float array `(images, dim)`.
-        loss: Float, the mean loss.
+        losses: Float array `(images,)`.
         stalled_share: Float, the share of gradients that were zero or not finite.
     """
 
-    def __init__(self, embeddings, loss, stalled_share):
+    def __init__(self, embeddings, losses, stalled_share):
         self.embeddings = embeddings
-        self.loss = loss
+        self.losses = losses
         self.stalled_share = stalled_share
+
+    @property
+    def loss(self):
+        """Float, the mean loss."""
+        return float(self.losses.mean())

@@ -1,5 +1,9 @@
+import numpy as np
+
 # A mean loss lower by less than this share of what the attack gains is chance, not a pattern.
 SLACK = 0.02
+# Nor is one that is lower by less than so many standard errors of the mean over the queries.
+STANDARD_ERRORS = 2.0
 
 
 def verdict(passed, figure, explanation):
@@ -16,19 +20,22 @@ def not_weaker(probe, stronger, weaker, what):
 
     Args:
         probe: A `Probe`.
-        stronger: Float, the mean loss of what should be the stronger attack.
-        weaker: Float, that of the other.
+        stronger: `Found` of what should be the stronger attack.
+        weaker: `Found` of the other.
         what: String, what was compared.
 
     Returns:
-        Verdict, whose figure is the first loss minus the second.
+        Verdict, whose figure is the mean of the first losses minus the second.
     """
-    slack = SLACK * abs(probe.gain) + 1e-4
+    gained = stronger.losses - weaker.losses
+    error = gained.std(ddof=1) / np.sqrt(len(gained)) if len(gained) > 1 else 0.0
+    slack = SLACK * abs(probe.gain) + STANDARD_ERRORS * error + 1e-4
     explanation = (
-        f"{what}: mean loss {weaker:.4f} becomes {stronger:.4f} (clean {probe.clean_loss:.4f}). "
-        "A loss that falls means gradients that do not point uphill."
+        f"{what}: mean loss {weaker.loss:.4f} becomes {stronger.loss:.4f} (clean "
+        f"{probe.clean_loss:.4f}, chance {error:.4f}). A loss that falls means gradients that do "
+        "not point uphill."
     )
-    return verdict(stronger >= weaker - slack, stronger - weaker, explanation)
+    return verdict(gained.mean() >= -slack, gained.mean(), explanation)
 
 
 def beats(probe, other, what):
