@@ -7,9 +7,20 @@ from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import auto_attack
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation import format_report
+from rocmr_keras.evaluation.auto_attack import VERSIONS
 from rocmr_keras.evaluation.protocols import Both
 
 pytestmark = pytest.mark.usefixtures("eagerly")
+
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VERSIONS["fast"], "num_steps", STEPS)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +31,7 @@ def found(model, split):
 
 
 def test_no_single_attack_leaves_less(found, model, split):
-    apgd = APGD(0.2, num_steps=20, seed=0)
+    apgd = APGD(0.2, num_steps=STEPS, seed=0)
     swaps = TokenSubstitution(1, 32, seed=0)
     single = evaluate(
         model,
