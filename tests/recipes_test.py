@@ -60,7 +60,7 @@ def small(captions, output):
         "--image_steps=1",
         "--text_steps=1",
         "--eval_steps=2",
-        "--eval_epsilons=2/255,8/255",
+        "--eval_epsilons=8/255",
         "--eval_candidates=4",
     ]
 

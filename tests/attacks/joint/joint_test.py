@@ -72,7 +72,7 @@ def run(model, batch, clean):
 @pytest.fixture(scope="module")
 def build():
     def build(name, epsilon=0.2, num_candidates=6):
-        pgd = PGD(epsilon, num_steps=3, seed=0)
+        pgd = PGD(epsilon, num_steps=2, seed=0)
         return KINDS[name](pgd, TokenSubstitution(1, num_candidates, seed=0))
 
     return build
