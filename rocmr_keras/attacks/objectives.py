@@ -10,6 +10,7 @@ examples can change what an attack finds.
 import keras
 from keras import ops
 
+from rocmr_keras.attacks.divergences import embedding_distance
 from rocmr_keras.attacks.divergences import embedding_kl
 from rocmr_keras.attacks.divergences import positives_kl
 
@@ -190,34 +191,6 @@ def target_similarity(embeddings, target):
     wanted = ops.cast(target.positives, similarities.dtype)
     similarities = similarities * wanted
     return ops.reshape(ops.sum(similarities, -1) / ops.sum(wanted, -1), (-1,))
-
-
-@keras.saving.register_keras_serializable(package="rocmr_keras")
-def embedding_distance(embeddings, target):
-    """Squared distance to the clean embedding; needs no ground truth.
-
-    Its gradient is zero at the clean input, so it needs a random start.
-
-    Args:
-        embeddings: Float tensor `(n * batch, dim)`.
-        target: A `Target` with `clean`.
-
-    Returns:
-        Float tensor `(n * batch,)`.
-
-    Raises:
-        ValueError: If the target has no clean embeddings.
-
-    Reference:
-        Schlarmann et al., "Robust CLIP" (FARE), 2024 (arXiv:2402.12336).
-    """
-    if target.clean is None:
-        raise ValueError(
-            "`embedding_distance` compares with the clean embeddings. "
-            "Received: target.clean=None. Build the `Target` with `clean=`."
-        )
-    moved = target.stack(embeddings) - target.clean
-    return ops.reshape(ops.sum(ops.square(moved), axis=-1), (-1,))
 
 
 _OBJECTIVES = {
