@@ -34,8 +34,8 @@ def auto_attack(
 
     There is nothing to tune but the budget. Image queries face `APGD` on `contrastive`, then on
     `margin`, then `Square`, which needs no gradient; text queries face `TokenSubstitution` on
-    both objectives; with both budgets, image and text also face the joint `Alternating`
-    attack. Each attack runs on the queries that are still right, and a query counts as
+    both objectives; with both budgets, image and text are also attacked together: captions, then
+    images against them, and the joint `Alternating`. Each attack runs on the queries that are still right, and a query counts as
     right only if it survives them all.
 
     Args:
@@ -125,7 +125,11 @@ def _joint_stages(settings, epsilon, norm, num_substitutions, seed):
         return []
     apgd = APGD(epsilon, settings["num_steps"], norm, seed=seed)
     search = _search(settings, num_substitutions, seed)
-    return [("alternating", Threat(apgd, search, protocol=Both("alternating")))]
+    # The first knows the attacked gallery, the second the own captions of each image.
+    return [
+        ("one after the other", Threat(apgd, search, protocol=Both())),
+        ("alternating", Threat(apgd, search, protocol=Both("alternating"))),
+    ]
 
 
 def _search(settings, num_substitutions, seed):
