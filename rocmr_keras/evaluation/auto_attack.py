@@ -35,8 +35,8 @@ def auto_attack(
     There is nothing to tune but the budget. Image queries face `APGD` on `contrastive`, then on
     `margin`, then `Square`, which needs no gradient; text queries face `TokenSubstitution` on
     both objectives; with both budgets, image and text are also attacked together: captions, then
-    images against them, and the joint `Alternating`. Each attack runs on the queries that are still right, and a query counts as
-    right only if it survives them all.
+    images against them, and the joint `Alternating`. An attack on queries alone runs on those
+    that are still right, and a query counts as right only if it survives them all.
 
     Args:
         model: A `DualEncoder` with a preprocessor, or an `Adapter`.
