@@ -26,6 +26,9 @@ common_flags.define_evaluation_flags()
 flags.DEFINE_string("output", "runs/train", "Folder for everything the run writes.")
 flags.DEFINE_bool("resume", False, "Go on from the last epoch that was saved.")
 flags.DEFINE_enum("preset", "rocmr", sorted(rk.trainers.PRESETS), "Training objective.")
+flags.DEFINE_list(
+    "terms", None, "Weights instead of the preset's: clean=0.1,adversarial_pairs=0.9."
+)
 flags.DEFINE_enum("size", "tiny", sorted(rk.models.SIZES), "Size of the towers.")
 flags.DEFINE_enum("image_tower", "cnn", ["cnn", "vit"], "Kind of image encoder.")
 flags.DEFINE_integer("image_size", 48, "Side of the images in pixels.")
@@ -66,8 +69,16 @@ def build_model(train):
     )
 
 
+def read_terms():
+    """Returns the weights of the objective that the flags name."""
+    if not FLAGS.terms:
+        return rk.trainers.PRESETS[FLAGS.preset]
+    named = (term.partition("=") for term in FLAGS.terms)
+    return rk.trainers.Terms(**{name: float(weight) for name, _, weight in named})
+
+
 def build_trainer(model, num_steps):
-    terms = rk.trainers.PRESETS[FLAGS.preset]
+    terms = read_terms()
     text_attacks = {
         "embeddings": lambda: rk.attacks.EmbeddingPGD(
             FLAGS.text_epsilon, FLAGS.text_steps, keep_best=False, seed=FLAGS.seed
