@@ -4,7 +4,8 @@ r"""Attacks a trained model, on whichever backend, and reports what is left of i
 
 prints the table of clean and adversarial recall, and writes `report.json` and the
 pictures to the output folder. `--attacks=standard` runs AutoAttack instead of the listed
-attacks, on the budgets `--eval_both` and `--eval_substitutions`. One file gives the same
+attacks, on the budgets `--eval_both` and `--eval_substitutions`; `--audit` looks for signs that
+the model hides its gradients. One file gives the same
 recall on each backend, clean and with `--noeval_random_start` also under PGD; random
 starts differ from one backend to the next.
 """
@@ -14,6 +15,8 @@ import keras
 import run_report
 from absl import app
 from absl import flags
+
+import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
 
@@ -28,7 +31,18 @@ flags.DEFINE_enum(
     ["listed", "fast", "standard"],
     "Those of the eval flags, or AutoAttack: fast for a look, standard to publish.",
 )
+flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
+flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
+
+
+def run_audit(model, split):
+    """Audits the model on the first hundred images of the split."""
+    source = keras.saving.load_model(FLAGS.audit_source) if FLAGS.audit_source else None
+    subset = split.subset(min(100, len(split.images)))
+    return rk.evaluation.audit(
+        model, subset, FLAGS.eval_both, source=source, seed=FLAGS.seed
+    )
 
 
 def main(_):
@@ -36,7 +50,8 @@ def main(_):
     run_report.write_flags(FLAGS.output)
     splits = common_flags.load_data()
     split = splits[FLAGS.split]
-    run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks)
+    extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}
+    run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks, extra)
 
 
 if __name__ == "__main__":

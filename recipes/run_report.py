@@ -29,13 +29,22 @@ def save_model(model, path):
     os.replace(temporary, path)
 
 
-def report(model, split, output, seed, attacks="listed"):
+def report(model, split, output, seed, attacks="listed", extra=None):
     """Attacks the split, prints the table, writes `report.json` and the pictures.
 
-    `attacks` is `"listed"`, those of the evaluation flags, or a version of AutoAttack.
+    `attacks` is `"listed"`, those of the evaluation flags, or a version of AutoAttack;
+    `extra`, a dict, is written into the report too.
     """
-    threats = common_flags.threats(seed)
+    figures = {**measure(model, split, seed, attacks), **(extra or {})}
+    rk.evaluation.write_report(os.path.join(output, "report.json"), figures)
+    print(rk.evaluation.format_report(figures))
+    draw(model, split, output, figures, common_flags.threats(seed))
+
+
+def measure(model, split, seed, attacks="listed"):
+    """Attacks the split and returns the figures, with the run that made them."""
     if attacks == "listed":
+        threats = common_flags.threats(seed)
         figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
     else:
         budget = FLAGS.eval_both, FLAGS.eval_substitutions
@@ -48,9 +57,7 @@ def report(model, split, output, seed, attacks="listed"):
         "versions": {"keras": keras.__version__, "rocmr_keras": rk.__version__},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    rk.evaluation.write_report(os.path.join(output, "report.json"), figures)
-    print(rk.evaluation.format_report(figures))
-    draw(model, split, output, figures, threats)
+    return figures
 
 
 def draw(model, split, output, figures, threats):

@@ -88,7 +88,14 @@ def test_train_resume_and_compare(captions, tmp_path):
     assert "--image_epsilon=8/255" in (tmp_path / "rocmr-0" / "flags.txt").read_text()
     report = json.loads((tmp_path / "rocmr-0" / "report.json").read_text())
     assert report["run"]["flags"]["epochs"] == 2
-    table = run("compare.py", f"--runs={tmp_path}/rocmr-0", f"--output={tmp_path}/all.png")
     recall = 100 * report["clean"]["image_to_text"]["recall_at_1"]
-    assert f"| rocmr | {recall:.1f} /" in table
-    assert (tmp_path / "all.png").stat().st_size > 0
+    folder = tmp_path / "compare"
+    compare = ["compare.py", f"--runs={tmp_path}/rocmr-0", f"--output={folder}"]
+    assert f"| rocmr | {recall:.1f} /" in run(*compare)
+    data = [flag for flag in flags if flag.split("=")[0] in ("--dataset", "--captions")]
+    attacks = ["--attacks=fast", "--transfer", "--eval_steps=1", "--k=1"]
+    table = run(*compare, *attacks, *data)
+    assert f"| rocmr | {recall:.1f} /" in table and "protocol: both" in table
+    assert f"| none | {recall:.1f} |" in table
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"rocmr-0", "tables.md", "transfer.json", "transfer.png"}
