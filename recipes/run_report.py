@@ -1,5 +1,6 @@
 """What `train.py` and `evaluate.py` write about a model: figures, table, pictures."""
 
+import logging
 import os
 import platform
 
@@ -10,6 +11,11 @@ from absl import flags
 import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
+
+# Every attack is traced once, on purpose; TensorFlow takes that for an oversight.
+logging.getLogger("tensorflow").addFilter(
+    lambda record: "triggered tf.function retracing" not in record.getMessage()
+)
 
 
 def write_flags(output):
