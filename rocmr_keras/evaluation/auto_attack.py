@@ -1,3 +1,5 @@
+import numpy as np
+
 from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import Square
 from rocmr_keras.attacks import TokenSubstitution
@@ -35,8 +37,9 @@ def auto_attack(
     There is nothing to tune but the budget. Image queries face `APGD` on `contrastive`, then on
     `margin`, then `Square`, which needs no gradient; text queries face `TokenSubstitution` on
     both objectives; with both budgets, image and text are also attacked together: captions, then
-    images against them, and the joint `Alternating`. An attack on queries alone runs on those
-    that are still right, and a query counts as right only if it survives them all.
+    images against them, and the joint `Alternating`. All but the attack on whole galleries runs
+    on queries that are still right (`Alternating` on each image and its captions of which one
+    is), and a query counts as right only if it survives them all.
 
     Args:
         model: A `DualEncoder` with a preprocessor, or an `Adapter`.
@@ -145,7 +148,7 @@ def _run(bench, clean, protocol, stages, verbose):
     for name, threat in stages:
         if verbose:
             print(f"{protocol}, {name}:")
-        run = _attack_survivors if protocol == "query" else _attack_all
+        run = _attack_queries if protocol == "query" else _attack_both
         for direction, ranking, met in run(bench, threat, {**clean, **worst}):
             before = worst.get(direction, clean[direction])
             worst[direction] = worse(before, ranking)
@@ -156,7 +159,7 @@ def _run(bench, clean, protocol, stages, verbose):
     return worst, counts
 
 
-def _attack_survivors(bench, threat, worst):
+def _attack_queries(bench, threat, worst):
     for direction in CROSS_MODAL:
         queries, items = sides(direction)
         if threat.attack_on(queries) is None:
@@ -170,10 +173,24 @@ def _attack_survivors(bench, threat, worst):
         yield direction, bench.rank(direction, queries=found), left.size
 
 
-def _attack_all(bench, threat, worst):
-    result = threat.protocol.run(bench, threat)
+def _attack_both(bench, threat, worst):
+    ids = None
+    if threat.protocol.schedule is not None:
+        ids = _surviving_ids(bench, worst)
+        if not ids.size:
+            yield from ((direction, worst[direction], 0) for direction in CROSS_MODAL)
+            return
+    result = threat.protocol.run(bench, threat, ids)
     for direction, ranking in result.rankings.items():
-        yield direction, ranking, ranking.ranks.size
+        met = ranking.queries if ids is None else _survivors(worst[direction])
+        yield direction, ranking, met.size
+
+
+def _surviving_ids(bench, worst):
+    """Returns the ids of which an image or a caption still finds its match."""
+    images = bench.clean.image_ids[_survivors(worst["image_to_text"])]
+    texts = bench.clean.text_ids[_survivors(worst["text_to_image"])]
+    return np.union1d(images, texts)
 
 
 def _survivors(ranking):

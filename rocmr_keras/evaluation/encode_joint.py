@@ -5,7 +5,7 @@ from rocmr_keras.attacks.joint import JointEncoder
 from rocmr_keras.evaluation.encode import Embeddings
 
 
-def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1):
+def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1, ids=None):
     """Attacks every image together with its captions and encodes what was found.
 
     Args:
@@ -16,53 +16,58 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1):
         clean: `Embeddings` of the split.
         groups_per_batch: Int, ids that are attacked at once. Defaults to `16`.
         verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+        ids: Int array, not empty, the ids that are attacked; all by default.
 
     Returns:
-        Dict of `embeddings`, the `Embeddings` of the attacked split;
-        `adversarial_images`, float `(images, height, width, 3)`;
-        `adversarial_token_ids`, int `(texts, length)`; `ids`, int `(groups,)`;
+        Dict of `embeddings`, the `Embeddings` of the split, clean where an id is not
+        attacked; `adversarial_images`, float `(images, height, width, 3)`, and
+        `adversarial_token_ids`, int `(texts, length)`, zero there; `ids`, int `(groups,)`;
         `losses`, float `(groups,)`, the margin of each group; and `stalled_shares`.
     """
-    ids = np.unique(clean.image_ids)
+    ids = np.unique(clean.image_ids if ids is None else ids)
     chunks = [ids[k : k + groups_per_batch] for k in range(0, len(ids), groups_per_batch)]
     groups_per_batch = min(groups_per_batch, len(ids))
     rows = {"image": _rows(chunks, clean.image_ids), "text": _rows(chunks, clean.text_ids)}
     galleries = (clean.images, clean.texts, clean.image_ids, clean.text_ids)
     attack = type(attack).from_config(attack.get_config())
     encoder = JointEncoder(model, attack, *galleries, groups_per_batch)
-    found = _Found(len(clean.images), len(clean.texts))
+    found = _Found(clean)
     bar = keras.utils.Progbar(len(chunks), verbose=verbose, unit_name="batch")
     for chunk, images, texts in zip(chunks, rows["image"], rows["text"]):
         filled = _fill(images, rows["image"]), _fill(texts, rows["text"])
         batch = _batch(model, split, clean, chunk, *filled)
         found.add(encoder.predict_on_batch(batch), images, texts, len(chunk))
         bar.add(1)
-    return {**found.collect(clean, ids), "stalled_shares": attack.stalled_shares()}
+    return {**found.collect(ids), "stalled_shares": attack.stalled_shares()}
 
 
 class _Found:
     """What the batches found, put back into the order of the split."""
 
-    def __init__(self, num_images, num_texts):
-        self.counts = {"images": num_images, "texts": num_texts}
-        self.parts = {}
+    def __init__(self, clean):
+        self.clean = clean
+        self.parts = {
+            "image_embeddings": np.array(clean.images),
+            "text_embeddings": np.array(clean.texts),
+        }
         self.losses = []
 
     def add(self, result, images, texts, num_groups):
-        self._put("image_embeddings", result, images, "images")
-        self._put("adversarial_images", result, images, "images")
-        self._put("text_embeddings", result, texts, "texts")
-        self._put("adversarial_token_ids", result, texts, "texts")
+        self._put("image_embeddings", result, images)
+        self._put("adversarial_images", result, images)
+        self._put("text_embeddings", result, texts)
+        self._put("adversarial_token_ids", result, texts)
         self.losses.append(result["losses"][:num_groups])
 
-    def _put(self, name, result, rows, modality):
+    def _put(self, name, result, rows):
         value = np.asarray(result[name])
         if name not in self.parts:
-            shape = (self.counts[modality], *value.shape[1:])
-            self.parts[name] = np.empty(shape, value.dtype)
+            count = len(self.clean.images if "image" in name else self.clean.texts)
+            self.parts[name] = np.zeros((count, *value.shape[1:]), value.dtype)
         self.parts[name][rows] = value[: len(rows)]
 
-    def collect(self, clean, ids):
+    def collect(self, ids):
+        clean = self.clean
         embeddings = [self.parts.pop(f"{side}_embeddings") for side in ("image", "text")]
         return {
             "embeddings": Embeddings(*embeddings, clean.image_ids, clean.text_ids),

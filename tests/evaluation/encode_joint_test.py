@@ -67,3 +67,17 @@ def test_groups_do_not_depend_on_each_other(found, run):
         np.testing.assert_array_equal(
             other["adversarial_token_ids"], found["adversarial_token_ids"]
         )
+
+
+def test_only_some_ids_are_attacked(found, model, split, clean):
+    pgd = PGD(0.2, num_steps=3, random_start=False)
+    attack = Sequential(pgd, TokenSubstitution(1, num_candidates=60))
+    some = encode_joint(model, split, attack, clean, 4, verbose=0, ids=[4, 1])
+    np.testing.assert_array_equal(some["ids"], [1, 4])
+    np.testing.assert_allclose(some["losses"], found["losses"][[1, 4]], atol=1e-5)
+    left = ~np.isin(clean.image_ids, [1, 4])
+    np.testing.assert_array_equal(some["embeddings"].images[left], clean.images[left])
+    assert not some["adversarial_images"][left].any()
+    np.testing.assert_allclose(
+        some["embeddings"].images[~left], found["embeddings"].images[~left], atol=1e-5
+    )

@@ -43,11 +43,22 @@ class Both(Protocol):
         if self.schedule is not None:
             self._joint(image_attack, text_attack, objective)
 
-    def run(self, bench, threat):
+    def run(self, bench, threat, ids=None):
+        """Attacks and ranks.
+
+        Args:
+            bench: A `Bench`.
+            threat: A `Threat`.
+            ids: Int array, with a schedule the ids that are attacked; the rest stays
+                clean. Defaults to `None`, all of them.
+
+        Returns:
+            A `Result`.
+        """
         images, texts, stalled = (
             self._one_after_the_other(bench, threat)
             if self.schedule is None
-            else self._together(bench, threat)
+            else self._together(bench, threat, ids)
         )
         rankings = {
             "image_to_text": bench.rank("image_to_text", queries=images, gallery=texts),
@@ -64,7 +75,7 @@ class Both(Protocol):
         )
         return images, texts, {"images": images_stalled, "texts": texts_stalled}
 
-    def _together(self, bench, threat):
+    def _together(self, bench, threat, ids):
         attack = self._joint(threat.image_attack, threat.text_attack, threat.objective)
         found = encode_joint(
             bench.model,
@@ -73,6 +84,7 @@ class Both(Protocol):
             bench.clean,
             self.groups_per_batch,
             bench.settings["verbose"],
+            ids,
         )
         attacked = found["embeddings"]
         return attacked.images, attacked.texts, found["stalled_shares"]
