@@ -112,9 +112,9 @@ def run_queries(
         encoder: A `QueryEncoder`.
         split: A `rocmr_keras.data.Split`.
         modality: `"images"` or `"texts"`.
-        batch_size: Int.
+        batch_size: Int, the most queries in a batch.
         verbose: `1` for a progress bar, `0` for none.
-        indices: Int array, the queries; all by default.
+        indices: Int array, not empty, the queries; all by default.
         relevance: `Relevance` to the encoder's gallery, or `None` for equal ids.
         begin: Float array `(images, height, width, 3)` where the attack begins, or `None`.
 
@@ -123,6 +123,7 @@ def run_queries(
     """
     if indices is None:
         indices = np.arange(len(split.images if modality == "images" else split.captions))
+    batch_size = min(batch_size, len(indices))
     starts = range(0, len(indices), batch_size)
     bar = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
     outputs = []
