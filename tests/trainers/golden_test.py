@@ -28,6 +28,9 @@ def figures(make_model, make_batch, assign_weights):
         model,
         image_attack=PGD(0.05, num_steps=3, **options),
         text_attack=EmbeddingPGD(0.3, num_steps=1, **options),
+        terms=dict.fromkeys(
+            ("clean", "adversarial_images", "adversarial_texts", "adversarial_pairs"), 0.25
+        ),
     )
     perturbed = trainer.perturb(batch, training=True)
     # The large epsilon: Adam's first steps are else the signs of gradients, some of which
