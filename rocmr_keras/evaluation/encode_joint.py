@@ -5,7 +5,9 @@ from rocmr_keras.attacks.joint import JointEncoder
 from rocmr_keras.evaluation.encode import Embeddings
 
 
-def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1):
+def encode_joint(
+    model, split, attack, clean, groups_per_batch=16, verbose=1, keep_inputs=True
+):
     """Attacks every image together with its captions and encodes what was found.
 
     Args:
@@ -16,6 +18,8 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1):
         clean: `Embeddings` of the split.
         groups_per_batch: Int, ids that are attacked at once. Defaults to `16`.
         verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+        keep_inputs: Bool, whether to return the attacked images and tokens as well as
+            their embeddings; thousands of images take gigabytes. Defaults to `True`.
 
     Returns:
         Dict of `embeddings`, the `Embeddings` of the attacked split;
@@ -30,7 +34,7 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1):
     galleries = (clean.images, clean.texts, clean.image_ids, clean.text_ids)
     attack = type(attack).from_config(attack.get_config())
     encoder = JointEncoder(model, attack, *galleries, groups_per_batch)
-    found = _Found(len(clean.images), len(clean.texts))
+    found = _Found(len(clean.images), len(clean.texts), keep_inputs)
     bar = keras.utils.Progbar(len(chunks), verbose=verbose, unit_name="batch")
     for chunk, images, texts in zip(chunks, rows["image"], rows["text"]):
         filled = _fill(images, rows["image"]), _fill(texts, rows["text"])
@@ -43,16 +47,18 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1):
 class _Found:
     """What the batches found, put back into the order of the split."""
 
-    def __init__(self, num_images, num_texts):
+    def __init__(self, num_images, num_texts, keep_inputs):
         self.counts = {"images": num_images, "texts": num_texts}
+        self.keep_inputs = keep_inputs
         self.parts = {}
         self.losses = []
 
     def add(self, result, images, texts, num_groups):
         self._put("image_embeddings", result, images, "images")
-        self._put("adversarial_images", result, images, "images")
         self._put("text_embeddings", result, texts, "texts")
-        self._put("adversarial_token_ids", result, texts, "texts")
+        if self.keep_inputs:
+            self._put("adversarial_images", result, images, "images")
+            self._put("adversarial_token_ids", result, texts, "texts")
         self.losses.append(result["losses"][:num_groups])
 
     def _put(self, name, result, rows, modality):

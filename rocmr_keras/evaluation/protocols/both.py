@@ -73,6 +73,7 @@ class Both(Protocol):
             bench.clean,
             self.groups_per_batch,
             bench.settings["verbose"],
+            keep_inputs=False,
         )
         attacked = found["embeddings"]
         return attacked.images, attacked.texts, found["stalled_shares"]
