@@ -1,14 +1,21 @@
-r"""Measures what each preset's training step costs, relative to standard training.
+r"""Measures what the library costs, relative to the work that cannot be avoided.
 
-    KERAS_BACKEND=jax python recipes/benchmark.py
+    KERAS_BACKEND=jax python recipes/benchmark.py --what=steps
 
-prints a Markdown row per preset: the median over repeats of the ratio to the standard
-step of the same repeat. The presets take turns, so that a busy machine slows all of
-them alike. Random pixels and tokens: a step's cost does not depend on them.
+`steps` prints what each preset's training step costs relative to standard training,
+`attack` a PGD step relative to one forward and input-only backward pass, `substitution` a
+replaced token relative to one forward pass with the gradient by the embeddings, and
+`recall` exact ranks of 5,000 images and 25,000 captions relative to their similarity product.
+Each row is the median over repeats, and the quartiles, of the ratio to the baseline of the same
+repeat. What is compared takes turns, so that a busy machine slows all alike; with
+`--clock=cpu` the time that other processes take is not counted at all. `memory` evaluates
+as many images and captions, clean and under PGD-1, and prints the most memory it took beyond the
+model. Random pixels and tokens: a cost does not depend on them.
 """
 
 import time
 
+import benchmark_parts
 import keras
 import numpy as np
 from absl import app
@@ -18,28 +25,47 @@ import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
 
+PARTS = ("steps", "attack", "substitution", "recall", "memory")
+flags.DEFINE_enum("what", "steps", PARTS, "What to measure.")
 flags.DEFINE_enum("size", "tiny", sorted(rk.models.SIZES), "Size of the towers.")
 flags.DEFINE_enum("image_tower", "cnn", ["cnn", "vit"], "Kind of image encoder.")
 flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.")
+flags.DEFINE_integer("vocabulary_size", 2000, "Word pieces.")
+flags.DEFINE_integer("sequence_length", 16, "Tokens of a caption.")
 flags.DEFINE_integer("batch_size", 128, "Image-caption pairs in a batch.")
 flags.DEFINE_integer("num_steps", 2, "PGD steps on either modality.")
 flags.DEFINE_enum("text_attack", "embeddings", ["embeddings", "tokens"], "On texts.")
-flags.DEFINE_integer("repeats", 15, "Timed rounds over all presets.")
+flags.DEFINE_list("candidates", "1,8,32", "Swaps of each caption tried exactly.")
+flags.DEFINE_integer("images", 5000, "Images of `recall` and `memory`, 5 captions each.")
+flags.DEFINE_integer("repeats", 15, "Timed rounds.")
+flags.DEFINE_enum("clock", "wall", ["wall", "cpu"], "Time that passes, or that is used.")
 flags.DEFINE_list("presets", sorted(rk.trainers.PRESETS), "Presets to time.")
 
 
-def build_batch(vocabulary_size, length):
+def build_preprocessor():
+    draw = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    words = ["".join(draw.choice(letters, 6)) for _ in range(2 * FLAGS.vocabulary_size)]
+    return rk.data.Preprocessor.from_captions(
+        words,
+        vocabulary_size=FLAGS.vocabulary_size,
+        sequence_length=FLAGS.sequence_length,
+        image_size=(FLAGS.image_size, FLAGS.image_size),
+    )
+
+
+def build_batch(preprocessor):
     draw, size = np.random.default_rng(0), FLAGS.batch_size
+    shape = (size, preprocessor.sequence_length)
     return {
         "images": draw.random((size, FLAGS.image_size, FLAGS.image_size, 3), "float32"),
-        "token_ids": draw.integers(4, vocabulary_size, (size, length), dtype="int32"),
-        "padding_mask": np.ones((size, length), bool),
+        "token_ids": draw.integers(4, preprocessor.vocabulary_size, shape, dtype="int32"),
+        "padding_mask": np.ones(shape, bool),
         "image_ids": np.arange(size, dtype="int32"),
     }
 
 
-def build_trainer(preset, preprocessor):
-    model = rk.models.build(FLAGS.size, preprocessor, FLAGS.image_tower)
+def build_trainer(preset, model):
     terms = rk.trainers.PRESETS[preset]
     attacks = {}
     if terms.uses("adversarial_images"):
@@ -57,35 +83,57 @@ def build_trainer(preset, preprocessor):
     return trainer
 
 
-def time_step(trainer, batch):
-    start = time.perf_counter()
-    trainer.train_on_batch(batch)
-    return time.perf_counter() - start
+def training_steps(build_model, batch):
+    """Returns what a step of each preset does; `standard` comes first."""
+    names = ["standard", *(name for name in FLAGS.presets if name != "standard")]
+    trainers = {name: build_trainer(name, build_model()) for name in names}
+    return {
+        name: lambda trainer=trainer: trainer.train_on_batch(batch)
+        for name, trainer in trainers.items()
+    }
+
+
+def measure(functions):
+    """Times functions in turn, each once before it counts."""
+    clock = {"wall": time.perf_counter, "cpu": time.process_time}[FLAGS.clock]
+    times = {name: [] for name in functions}
+    bar = keras.utils.Progbar(FLAGS.repeats, unit_name="round")
+    for function in functions.values():
+        function()
+    for _ in range(FLAGS.repeats):
+        for name, function in functions.items():
+            start = clock()
+            function()
+            times[name].append(clock() - start)
+        bar.add(1)
+    return {name: np.array(values) for name, values in times.items()}
 
 
 def main(_):
-    captions = [f"word{index} and word{index + 1}" for index in range(1000)]
-    preprocessor = rk.data.Preprocessor.from_captions(
-        captions,
-        vocabulary_size=2000,
-        sequence_length=16,
-        image_size=(FLAGS.image_size, FLAGS.image_size),
-    )
-    batch = build_batch(preprocessor.vocabulary_size, preprocessor.sequence_length)
-    names = ["standard", *(name for name in FLAGS.presets if name != "standard")]
-    trainers = {name: build_trainer(name, preprocessor) for name in names}
-    for trainer in trainers.values():
-        time_step(trainer, batch)
-    times = {name: [] for name in names}
-    bar = keras.utils.Progbar(FLAGS.repeats, unit_name="round")
-    for _ in range(FLAGS.repeats):
-        for name, trainer in trainers.items():
-            times[name].append(time_step(trainer, batch))
-        bar.add(1)
-    print(f"| preset | step cost, {keras.config.backend()} |\n|---|---|")
-    for name in names:
-        ratios = np.array(times[name]) / np.array(times["standard"])
-        print(f"| {name} | {np.median(ratios):.2f} |")
+    preprocessor = build_preprocessor()
+    batch = build_batch(preprocessor)
+
+    def build_model():
+        return rk.models.build(FLAGS.size, preprocessor, FLAGS.image_tower)
+
+    if FLAGS.what == "memory":
+        return print(benchmark_parts.memory(build_model(), FLAGS.images, FLAGS.batch_size))
+    if FLAGS.what == "steps":
+        functions = training_steps(build_model, batch)
+    elif FLAGS.what == "attack":
+        functions = benchmark_parts.attack(build_model(), batch, FLAGS.num_steps)
+    elif FLAGS.what == "substitution":
+        counts = [int(count) for count in FLAGS.candidates]
+        functions = benchmark_parts.substitution(build_model(), batch, counts)
+    else:
+        functions = benchmark_parts.recall(FLAGS.images)
+    times = measure(functions)
+    baseline = next(iter(times))
+    print(f"| {FLAGS.what}, {keras.config.backend()} | ratio | quartiles |\n|---|---|---|")
+    for name, values in times.items():
+        low, median, high = np.percentile(values / times[baseline], [25, 50, 75])
+        print(f"| {name} | {median:.2f} | {low:.2f} - {high:.2f} |")
+    print(f"{baseline}: {np.median(times[baseline]):.4f} s")
 
 
 if __name__ == "__main__":

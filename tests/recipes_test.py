@@ -106,3 +106,12 @@ def test_train_resume_and_compare(captions, tmp_path):
         assert "auto both" in out
         report = json.loads((tmp_path / "auto" / "report.json").read_text())
         assert report["audit"]["checks"]["more_steps"]["verdict"] in ("pass", "fail")
+
+
+def test_benchmark():
+    small = ["--image_size=16", "--vocabulary_size=60", "--batch_size=2", "--repeats=1"]
+    out = run("benchmark.py", "--what=attack", "--num_steps=1", *small)
+    assert "| 1 x (forward + input backward) | 1.00 | 1.00 - 1.00 |" in out
+    assert "| PGD-1, best iterate | " in out
+    out = run("benchmark.py", "--what=memory", "--images=6", *small)
+    assert "6 images, 30 captions: at most " in out

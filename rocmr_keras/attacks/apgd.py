@@ -84,11 +84,7 @@ class APGD(Attack):
     def call(self, inputs, loss_fn, start=None):
         inputs = check_float_images(inputs)
         radius = self.epsilon * self.epsilon_scale
-
-        def bounded(moved):
-            perturbation = self._ball.project(moved - inputs, radius)
-            return ops.clip(inputs + perturbation, *self.value_range)
-
+        bounded = self._ball.confine(inputs, radius, self.value_range)
         starts = iter([start])
 
         def run():

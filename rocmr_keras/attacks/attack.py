@@ -89,15 +89,17 @@ def safe_gradient(loss_fn, inputs):
 
     Returns:
         Tuple of losses `(batch,)`, gradient shaped like `inputs`, which is zero for an
-        example with any element that is not finite, and a float tensor `(batch,)` that
-        is 1 where the gradient is zero or was not finite.
+        example whose magnitudes do not have a finite sum, and a float tensor `(batch,)`
+        that is 1 where the gradient is zero or was not finite.
     """
     losses, gradient = value_and_grad(loss_fn)(inputs)
     gradient = ops.cast(gradient, "float32")
+    # One sum tells both: it is zero for a zero gradient only, and finite for a finite one.
     axes = tuple(range(1, len(gradient.shape)))
-    finite = ops.all(ops.isfinite(gradient), axis=axes, keepdims=True)
-    gradient = ops.where(finite, gradient, 0.0)
-    moves = ops.any(gradient != 0.0, axis=axes)
+    size = ops.sum(ops.abs(gradient), axis=axes)
+    finite = ops.isfinite(size)
+    gradient = where_example(finite, gradient, 0.0)
+    moves = ops.logical_and(finite, size > 0.0)
     return losses, gradient, 1.0 - ops.cast(moves, "float32")
 
 

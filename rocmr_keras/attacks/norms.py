@@ -24,6 +24,20 @@ class Norm:
         """Returns the nearest point of the ball."""
         raise NotImplementedError
 
+    def confine(self, clean, radius, value_range):
+        """Returns a function that brings inputs into the ball around `clean` and the range.
+
+        Args:
+            clean: Float tensor, the centre of the ball.
+            radius: Float or tensor.
+            value_range: Pair of floats.
+        """
+
+        def bounded(moved):
+            return ops.clip(clean + self.project(moved - clean, radius), *value_range)
+
+        return bounded
+
     def ascend(self, gradient):
         """Returns the steepest unit step; zero where the gradient is zero."""
         raise NotImplementedError
@@ -45,6 +59,12 @@ class Linf(Norm):
 
     def project(self, perturbation, radius):
         return ops.clip(perturbation, -radius, radius)
+
+    def confine(self, clean, radius, value_range):
+        # Ball and range are one box: one pass over the pixels instead of four.
+        lower = ops.clip(clean - radius, *value_range)
+        upper = ops.clip(clean + radius, *value_range)
+        return lambda moved: ops.clip(moved, lower, upper)
 
     def ascend(self, gradient):
         return ops.sign(gradient)

@@ -113,21 +113,18 @@ class PGD(Attack):
     def _run(self, inputs, loss_fn, radius, start):
         step_size = default_step_size(self) * self.epsilon_scale
 
-        def bounded(perturbation):
-            moved = inputs + self._ball.project(perturbation, radius)
-            return ops.clip(moved, *self.value_range)
+        bounded = self._ball.confine(inputs, radius, self.value_range)
 
         def step(current, gradient):
-            move = step_size * self._ball.ascend(gradient)
-            return bounded(current - inputs + move)
+            return bounded(current + step_size * self._ball.ascend(gradient))
 
         if start is not None:
-            start = bounded(ops.cast(start, "float32") - inputs)
+            start = bounded(ops.cast(start, "float32"))
         elif not self.random_start:
             start = inputs
         else:
             shape = ops.shape(inputs)
-            start = bounded(self._ball.sample(shape, radius, self.seed_generator))
+            start = bounded(inputs + self._ball.sample(shape, radius, self.seed_generator))
         found, losses, stalled = projected_ascent(
             start, inputs, loss_fn, step, self.num_steps, self.keep_best, self.momentum
         )

@@ -114,9 +114,14 @@ class TokenSubstitution(Attack):
         """Returns token ids `(copies, batch, length)` and who is valid `(copies, batch)`."""
         length, size = gains.shape[1:]
         copies = min(self.num_candidates, length * size)
-        top, index = ops.top_k(ops.reshape(gains, (-1, length * size)), copies)
-        index = ops.cast(ops.transpose(index), token_ids.dtype)
-        position, token = index // size, index % size
+        # Each of the best swaps writes one of the tokens that gain the most anywhere.
+        few = min(copies, size)
+        _, tokens = ops.top_k(ops.max(gains, axis=1), few)
+        tokens = ops.cast(tokens, token_ids.dtype)
+        gains = ops.take_along_axis(gains, tokens[:, None], axis=-1)
+        top, index = ops.top_k(ops.reshape(gains, (-1, length * few)), copies)
+        token = ops.transpose(ops.take_along_axis(tokens, index % few, axis=-1))
+        position = ops.cast(ops.transpose(index // few), token_ids.dtype)
         here = ops.arange(length, dtype=token_ids.dtype) == position[..., None]
         candidates = ops.where(here, token[..., None], token_ids)
         return candidates, ops.transpose(top) > NEVER / 2

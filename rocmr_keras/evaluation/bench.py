@@ -73,6 +73,7 @@ class Bench:
             threat.objective,
             indices=relevance.counted,
             relevance=relevance,
+            keep_inputs=False,
             **self.settings,
         )
         embeddings = np.array(self.embeddings(modality))

@@ -54,6 +54,7 @@ def encode_attacked(
     indices=None,
     verbose=1,
     relevance=None,
+    keep_inputs=True,
 ):
     """Attacks the queries of one modality and encodes what was found.
 
@@ -71,6 +72,8 @@ def encode_attacked(
         verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
         relevance: `Relevance` of all queries of the modality to the items of `gallery`;
             by default items of equal id are right. Defaults to `None`.
+        keep_inputs: Bool, whether to return the attacked inputs as well as their
+            embeddings; thousands of images take gigabytes. Defaults to `True`.
 
     Returns:
         Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`, and `stalled_share`,
@@ -89,7 +92,16 @@ def encode_attacked(
         return {**found, "stalled_share": 0.0}
     attack = type(attack).from_config(attack.get_config())
     encoder = QueryEncoder(model, modality, attack, objective, gallery, gallery_ids)
-    found = run_queries(encoder, split, modality, batch_size, verbose, indices, relevance)
+    found = run_queries(
+        encoder,
+        split,
+        modality,
+        batch_size,
+        verbose,
+        indices,
+        relevance,
+        keep_inputs=keep_inputs,
+    )
     return {**found, "stalled_share": attack.stalled_share}
 
 
@@ -104,7 +116,15 @@ def _searched(gallery, modality, relevance):
 
 
 def run_queries(
-    encoder, split, modality, batch_size, verbose, indices=None, relevance=None, begin=None
+    encoder,
+    split,
+    modality,
+    batch_size,
+    verbose,
+    indices=None,
+    relevance=None,
+    begin=None,
+    keep_inputs=True,
 ):
     """Feeds the queries in batches of one size, so that one trace serves them all.
 
@@ -117,6 +137,7 @@ def run_queries(
         indices: Int array, not empty, the queries; all by default.
         relevance: `Relevance` to the encoder's gallery, or `None` for equal ids.
         begin: Float array `(images, height, width, 3)` where the attack begins, or `None`.
+        keep_inputs: Bool, whether to return more than `embeddings`. Defaults to `True`.
 
     Returns:
         Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`.
@@ -136,6 +157,8 @@ def run_queries(
         if begin is not None:
             batch["start_images"] = begin[padded]
         output = encoder.predict_on_batch(batch)
+        if not keep_inputs:
+            output = {"embeddings": output["embeddings"]}
         outputs.append({key: value[: len(chosen)] for key, value in output.items()})
         bar.add(1)
     return {key: np.concatenate([part[key] for part in outputs]) for key in outputs[0]}

@@ -5,7 +5,9 @@ from rocmr_keras.attacks.joint import JointEncoder
 from rocmr_keras.evaluation.encode import Embeddings
 
 
-def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1, ids=None):
+def encode_joint(
+    model, split, attack, clean, groups_per_batch=16, verbose=1, ids=None, keep_inputs=True
+):
     """Attacks every image together with its captions and encodes what was found.
 
     Args:
@@ -17,6 +19,8 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1, id
         groups_per_batch: Int, ids that are attacked at once. Defaults to `16`.
         verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
         ids: Int array, not empty, the ids that are attacked; all by default.
+        keep_inputs: Bool, whether to return the attacked images and tokens as well as
+            their embeddings; thousands of images take gigabytes. Defaults to `True`.
 
     Returns:
         Dict of `embeddings`, the `Embeddings` of the split, clean where an id is not
@@ -31,7 +35,7 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1, id
     galleries = (clean.images, clean.texts, clean.image_ids, clean.text_ids)
     attack = type(attack).from_config(attack.get_config())
     encoder = JointEncoder(model, attack, *galleries, groups_per_batch)
-    found = _Found(clean)
+    found = _Found(clean, keep_inputs)
     bar = keras.utils.Progbar(len(chunks), verbose=verbose, unit_name="batch")
     for chunk, images, texts in zip(chunks, rows["image"], rows["text"]):
         filled = _fill(images, rows["image"]), _fill(texts, rows["text"])
@@ -44,8 +48,9 @@ def encode_joint(model, split, attack, clean, groups_per_batch=16, verbose=1, id
 class _Found:
     """What the batches found, put back into the order of the split."""
 
-    def __init__(self, clean):
+    def __init__(self, clean, keep_inputs):
         self.clean = clean
+        self.keep_inputs = keep_inputs
         self.parts = {
             "image_embeddings": np.array(clean.images),
             "text_embeddings": np.array(clean.texts),
@@ -54,9 +59,10 @@ class _Found:
 
     def add(self, result, images, texts, num_groups):
         self._put("image_embeddings", result, images)
-        self._put("adversarial_images", result, images)
         self._put("text_embeddings", result, texts)
-        self._put("adversarial_token_ids", result, texts)
+        if self.keep_inputs:
+            self._put("adversarial_images", result, images)
+            self._put("adversarial_token_ids", result, texts)
         self.losses.append(result["losses"][:num_groups])
 
     def _put(self, name, result, rows):

@@ -174,6 +174,18 @@ def test_safe_gradient():
     np.testing.assert_array_equal(ops.convert_to_numpy(stalled), [0.0, 1.0, 1.0])
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_safe_gradient_of_tiny_and_bad_slopes(bad):
+    slopes = np.array([[1e-30, -1e-30], [-1e30, 1e30], [1.0, bad], [1.0, -1.0]], "float32")
+    inputs = ops.convert_to_tensor(np.ones((4, 2), "float32"))
+    weights = ops.convert_to_tensor(slopes)
+    _, gradient, stalled = safe_gradient(lambda x: ops.sum(weights * x, axis=1), inputs)
+    # One that is not a number stops its example, opposite ones that cancel do not.
+    slopes[2] = 0.0
+    np.testing.assert_allclose(ops.convert_to_numpy(gradient), slopes, rtol=1e-6)
+    np.testing.assert_array_equal(ops.convert_to_numpy(stalled), [0.0, 0.0, 1.0, 0.0])
+
+
 def test_keep_better():
     best = ops.convert_to_tensor(np.zeros((6, 1, 2), "float32"))
     candidate = ops.convert_to_tensor(np.ones((6, 1, 2), "float32"))

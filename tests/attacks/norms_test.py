@@ -47,6 +47,21 @@ def test_radius_of_each_vector():
     np.testing.assert_allclose(np.linalg.norm(projected, axis=-1)[0], [0.1, 2.0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["linf", "l2"])
+def test_confine_to_ball_and_range(name):
+    clean = np.array([[0.0, 0.5, 0.95], [0.5, 0.5, 0.5], [1.0, 1.0, 1.0]], "float32")
+    moved = np.array([[-0.1, 0.9, 1.5], [0.55, 0.5, 0.45], [9.0, 9.0, 9.0]], "float32")
+    ball = norms.get(name)
+    confined = ball.confine(tensor(clean), 0.1, (0.0, 1.0))(tensor(moved))
+    confined = ops.convert_to_numpy(confined)
+    projected = ops.convert_to_numpy(ball.project(tensor(moved - clean), 0.1))
+    np.testing.assert_allclose(confined, np.clip(clean + projected, 0.0, 1.0), atol=1e-6)
+    if name == "linf":
+        expected = [[0.0, 0.6, 1.0], [0.55, 0.5, 0.45], [1.0, 1.0, 1.0]]
+        np.testing.assert_allclose(confined, expected, atol=1e-6)
+    assert lengths(confined - clean, name, (1,)).max() <= 0.1 + 1e-6
+
+
 def test_ascend():
     signs = norms.get("linf").ascend(tensor(VECTORS))
     np.testing.assert_array_equal(ops.convert_to_numpy(signs), np.sign(VECTORS))

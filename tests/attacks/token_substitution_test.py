@@ -149,6 +149,36 @@ def test_first_order_gains():
     np.testing.assert_allclose(ops.convert_to_numpy(gains), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("num_candidates", [1, 3, 40])
+def test_the_best_swaps_of_all_are_tried(num_candidates):
+    draw = np.random.default_rng(0)
+    table, slopes = draw.normal(size=(30, 2)), draw.normal(size=(5, 4, 2))
+    token_ids = draw.integers(3, 30, (5, 4))
+    calls = []
+
+    def loss_fn(embeddings):
+        calls.append(embeddings)
+        copies = ops.shape(embeddings)[0] // 5
+        weights = ops.tile(ops.convert_to_tensor(slopes, "float32"), (copies, 1, 1))
+        return ops.sum(embeddings * weights, axis=(1, 2))
+
+    rows = ops.convert_to_tensor(table, "float32")
+    vocabulary = Vocabulary(
+        lambda ids: ops.take(rows, ids, axis=0), rows, ops.convert_to_tensor(np.arange(30) > 2)
+    )
+    positions = ops.convert_to_tensor(np.ones((5, 4), bool))
+    attack = TokenSubstitution(1, num_candidates)
+    inputs = ops.convert_to_tensor(token_ids, "int32")
+    attack(inputs, loss_fn=loss_fn, positions=positions, vocabulary=vocabulary)
+    tried = ops.convert_to_numpy(calls[-1]).reshape(-1, 5, 4, 2)
+    gains = np.sum((tried - table[token_ids]) * slopes, axis=(2, 3))
+    swaps = np.einsum("vd,bld->blv", table, slopes)
+    swaps -= np.take_along_axis(swaps, token_ids[..., None], axis=-1)
+    swaps[np.arange(30) == token_ids[..., None]] = -np.inf
+    expected = -np.sort(-swaps[..., 3:].reshape(5, -1), axis=1)[:, :num_candidates].T
+    np.testing.assert_allclose(-np.sort(-gains, axis=0), expected, atol=1e-5)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="`num_substitutions` must be an integer.*=-1"):
         TokenSubstitution(num_substitutions=-1)

@@ -18,11 +18,13 @@ def clean(model, split):
 
 @pytest.fixture(scope="module")
 def run(model, split, clean):
-    def run(groups_per_batch):
+    def run(groups_per_batch, keep_inputs=True):
         pgd = PGD(0.2, num_steps=3, random_start=False)
         # All swaps: fewer would leave out one of several that look alike to first order.
         attack = Sequential(pgd, TokenSubstitution(1, num_candidates=60))
-        return encode_joint(model, split, attack, clean, groups_per_batch, verbose=0)
+        return encode_joint(
+            model, split, attack, clean, groups_per_batch, verbose=0, keep_inputs=keep_inputs
+        )
 
     return run
 
@@ -81,3 +83,11 @@ def test_only_some_ids_are_attacked(found, model, split, clean):
     np.testing.assert_allclose(
         some["embeddings"].images[~left], found["embeddings"].images[~left], atol=1e-5
     )
+
+
+def test_the_attacked_inputs_can_be_left_out(found, run):
+    without = run(4, keep_inputs=False)
+    left_out = {"adversarial_images", "adversarial_token_ids"}
+    assert set(without) == set(found) - left_out
+    np.testing.assert_array_equal(without["embeddings"].images, found["embeddings"].images)
+    np.testing.assert_array_equal(without["embeddings"].texts, found["embeddings"].texts)

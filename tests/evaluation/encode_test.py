@@ -82,6 +82,12 @@ def test_the_batch_size_changes_nothing(attacked, model, split, clean):
     np.testing.assert_allclose(again["embeddings"], attacked["embeddings"], atol=1e-5)
 
 
+def test_the_attacked_images_can_be_left_out(attacked, model, split, clean):
+    found = attack_images(model, split, clean, 4, keep_inputs=False)
+    assert set(found) == {"embeddings", "stalled_share"}
+    np.testing.assert_array_equal(found["embeddings"], attacked["embeddings"])
+
+
 def test_indices_choose_the_queries(attacked, model, split, clean):
     found = attack_images(model, split, clean, 4, indices=np.array([5, 2]))
     np.testing.assert_allclose(found["embeddings"], attacked["embeddings"][[5, 2]], atol=1e-5)

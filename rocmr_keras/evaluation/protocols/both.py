@@ -85,6 +85,7 @@ class Both(Protocol):
             self.groups_per_batch,
             bench.settings["verbose"],
             ids,
+            keep_inputs=False,
         )
         attacked = found["embeddings"]
         return attacked.images, attacked.texts, found["stalled_shares"]
