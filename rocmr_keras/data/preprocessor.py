@@ -21,7 +21,8 @@ class Preprocessor:
     holds no weights, and strings do not cross into JAX or PyTorch. Captions
     are split by WordPiece and laid out as `[START] pieces [END] [PAD]...`; a
     caption without any piece becomes `[UNK]`, so that no text is empty.
-    `[CLS]` and `[SEP]` of a BERT vocabulary serve as start and end.
+    `[CLS]` and `[SEP]` of a BERT vocabulary serve as start and end. Tokenizers of
+    other kinds: `HubPreprocessor`.
 
     Args:
         vocabulary: List of strings, WordPiece pieces (`"##"` continues a word),
@@ -30,6 +31,8 @@ class Preprocessor:
         image_size: Tuple of two ints, height and width in pixels.
             Defaults to `(64, 64)`.
         lowercase: Bool, whether captions are case folded. Defaults to `True`.
+        strip_accents: Bool, whether accents are taken off, as the uncased BERT
+            vocabularies expect. Defaults to `False`.
 
     Raises:
         ValueError: If an argument is out of its range, a special token is
@@ -47,17 +50,28 @@ class Preprocessor:
     ```
     """
 
-    def __init__(self, vocabulary, sequence_length=32, image_size=(64, 64), lowercase=True):
+    def __init__(
+        self,
+        vocabulary,
+        sequence_length=32,
+        image_size=(64, 64),
+        lowercase=True,
+        strip_accents=False,
+    ):
         self.vocabulary = list(vocabulary)
         self.sequence_length = sequence_length
         self.image_size = tuple(image_size)
         self.lowercase = lowercase
+        self.strip_accents = strip_accents
         self._check_arguments()
         self._index = {piece: index for index, piece in enumerate(self.vocabulary)}
         self._pad = self._find("[PAD]")
         self._unknown = self._find("[UNK]")
         self._start = self._find("[START]", "[CLS]")
         self._end = self._find("[END]", "[SEP]")
+        first = (self._pad, self._unknown, self._start, self._end)
+        others = (i for i, piece in enumerate(self.vocabulary) if _is_bracketed(piece))
+        self._special = first + tuple(i for i in others if i not in first)
         self._graphs = {}
 
     @classmethod
@@ -85,15 +99,14 @@ class Preprocessor:
 
     @property
     def special_token_ids(self):
-        """Tuple of ints: padding, unknown, start, end, and `[MASK]` where there is one."""
-        mask = (self._index["[MASK]"],) if "[MASK]" in self._index else ()
-        return (self._pad, self._unknown, self._start, self._end) + mask
+        """Tuple of ints: padding, unknown, start, end, then `[MASK]`, `[unused0]` and such."""
+        return self._special
 
     @property
     def whole_word_mask(self):
         """Bool array `(vocabulary_size,)`: True where a piece begins a word and is not special."""
         return np.array(
-            [not (p.startswith("##") or (p[0] == "[" and len(p) > 1)) for p in self.vocabulary]
+            [not (p.startswith("##") or _is_bracketed(p)) for p in self.vocabulary]
         )
 
     def tokenize(self, texts):
@@ -217,6 +230,7 @@ class Preprocessor:
             "sequence_length": self.sequence_length,
             "image_size": list(self.image_size),
             "lowercase": self.lowercase,
+            "strip_accents": self.strip_accents,
         }
 
     @classmethod
@@ -232,7 +246,10 @@ class Preprocessor:
             # Outside of any graph that is being traced: its table must outlive it.
             with tf.init_scope(), tf.device("cpu"):
                 self._graphs["tokenizer"] = keras_hub.tokenizers.WordPieceTokenizer(
-                    self.vocabulary, lowercase=self.lowercase, dtype="int32"
+                    self.vocabulary,
+                    lowercase=self.lowercase,
+                    strip_accents=self.strip_accents,
+                    dtype="int32",
                 )
         return self._graphs["tokenizer"].tokenize
 
@@ -280,6 +297,10 @@ class Preprocessor:
                 "`image_size` must be two positive ints, height and width. "
                 f"Received: image_size={self.image_size}. Pass for example (64, 64)."
             )
+
+
+def _is_bracketed(piece):
+    return piece[0] == "[" and len(piece) > 1
 
 
 def encode(texts):

@@ -6,6 +6,8 @@ from rocmr_keras.models.dual_encoder import DualEncoder
 from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
 from rocmr_keras.models.hub.backbone_image_encoder import pixel_statistics
 from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
+from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
+from rocmr_keras.models.hub.pretrained import pretrained
 from rocmr_keras.models.sizes import SIZES
 from rocmr_keras.models.sizes import build
 from rocmr_keras.models.text_encoder import TextEncoder
@@ -21,5 +23,7 @@ __all__ = [
     "TextEncoder",
     "VisionTransformer",
     "build",
+    "efficientnet_lite0",
     "pixel_statistics",
+    "pretrained",
 ]

@@ -119,7 +119,7 @@ class BackboneTextEncoder(keras.Model):
 
     def get_config(self):
         config = keras.layers.Layer.get_config(self)
-        config["backbone"] = keras.saving.serialize_keras_object(self.backbone)
+        config.update(features.backbone_config(self.backbone))
         config["pooling"] = self.pooling
         config["projection_dim"] = None if self.head is None else self.projection_dim
         config["hidden_dim"] = self.hidden_dim

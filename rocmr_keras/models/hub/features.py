@@ -106,9 +106,23 @@ def pool(x, kind):
     return x
 
 
+def backbone_config(backbone):
+    """Describes a backbone, and which of its layers are frozen: its own config does not."""
+    return {
+        "backbone": keras.saving.serialize_keras_object(backbone),
+        "frozen_layers": [layer.name for layer in backbone.layers if not layer.trainable],
+    }
+
+
 def with_backbone(config, custom_objects=None):
-    """Copies the config of a tower, its backbone built."""
+    """Copies the config of a tower, its backbone built and frozen as it was."""
+    config = dict(config)
     backbone = keras.saving.deserialize_keras_object(
         config["backbone"], custom_objects=custom_objects
     )
+    frozen = set(config.pop("frozen_layers", ()))
+    if all(layer.name in frozen for layer in backbone.layers):
+        backbone.trainable = False
+    for layer in backbone.layers:
+        layer.trainable = layer.name not in frozen
     return {**config, "backbone": backbone}

@@ -83,7 +83,7 @@ def test_attacks_leave_special_tokens_alone(backbone, family, pooling):
     positives = ops.convert_to_tensor(np.eye(2, dtype="bool"))
     target = Target(ops.convert_to_tensor(clean), positives, 10.0)
     attackable = MASK & ~np.isin(TOKEN_IDS, SPECIAL)
-    attack = EmbeddingPGD(epsilon=0.5, num_steps=1, random_start=False, seed=0)
+    attack = EmbeddingPGD(epsilon=0.5, num_steps=1, random_start=False, keep_best=False)
     moved = to_numpy(perturb_texts(model, attack, batch, target)["text_perturbation"])
     np.testing.assert_array_equal(np.abs(moved).max(-1) > 0, attackable)
     attack = TokenSubstitution(num_substitutions=1, num_candidates=4, seed=0)
@@ -115,6 +115,19 @@ def test_config_save_and_load(backbone, check_config, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "tower.keras")
     inputs = {"token_ids": TOKEN_IDS, "padding_mask": MASK}
     np.testing.assert_allclose(to_numpy(loaded(inputs)), to_numpy(encoder(inputs)), atol=1e-6)
+
+
+def test_what_is_frozen_stays_frozen(build_backbone):
+    net = build_backbone("bert")
+    for frozen in (net.layers, [net.token_embedding, net.transformer_layers[0]]):
+        net.trainable = True
+        for layer in frozen:
+            layer.trainable = False
+        encoder = BackboneTextEncoder(net, projection_dim=3)
+        again = BackboneTextEncoder.from_config(encoder.get_config())
+        count = len(again.trainable_weights)
+        assert count == len(encoder.trainable_weights) < len(encoder.weights)
+    assert count > 1
 
 
 def test_what_has_no_part_in_the_output_is_frozen(backbone):
