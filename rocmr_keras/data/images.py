@@ -111,7 +111,7 @@ def decode_image(contents):
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def fit_image(image, image_size):
+def fit_image(image, image_size, interpolation="bilinear", crop=True):
     """Crops the centre to the target's aspect ratio, then resizes with antialiasing.
 
     Cropping before resizing keeps a very long picture from being blown up to
@@ -121,20 +121,27 @@ def fit_image(image, image_size):
     Args:
         image: Tensor `(rows, columns, 3)`, uint8 or float in `[0, 255]`.
         image_size: Tuple of two ints, height and width of the result.
+        interpolation: String, `"bilinear"` or `"bicubic"`. Defaults to `"bilinear"`.
+        crop: Bool; without it the picture is squeezed. Defaults to `True`.
 
     Returns:
         A uint8 tensor `(height, width, 3)`.
     """
     tf = tensorflow()
-    height, width = image_size
+    if crop:
+        image = _crop_centre(image, *image_size)
+    image = tf.image.resize(image, image_size, interpolation, antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8")
+
+
+def _crop_centre(image, height, width):
+    tf = tensorflow()
     rows, columns = tf.unstack(tf.shape(image, out_type="int64")[:2])
     kept_rows = tf.clip_by_value(columns * height // width, 1, rows)
     kept_columns = tf.clip_by_value(rows * width // height, 1, columns)
     top = (rows - kept_rows) // 2
     left = (columns - kept_columns) // 2
-    image = image[top : top + kept_rows, left : left + kept_columns]
-    image = tf.image.resize(image, image_size, antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), "uint8")
+    return image[top : top + kept_rows, left : left + kept_columns]
 
 
 def to_float(images):

@@ -5,6 +5,7 @@ from rocmr_keras.layers.l2_normalize import l2_normalize
 from rocmr_keras.layers.masked_average_pooling import MaskedAveragePooling
 from rocmr_keras.layers.pixel_normalization import PixelNormalization
 from rocmr_keras.layers.position_embedding import PositionEmbedding
+from rocmr_keras.layers.projection_head import ProjectionHead
 from rocmr_keras.layers.residual_block import ResidualBlock
 from rocmr_keras.layers.similarity_head import SimilarityHead
 from rocmr_keras.layers.token_embedding import TokenEmbedding
@@ -15,6 +16,7 @@ __all__ = [
     "PixelNormalization",
     "PortableNormal",
     "PositionEmbedding",
+    "ProjectionHead",
     "ResidualBlock",
     "SimilarityHead",
     "TokenEmbedding",

@@ -14,7 +14,7 @@ class SimilarityHead(keras.layers.Layer):
 
     Holds `logit_scale`, the logarithm of the inverse temperature, as CLIP
     does, and optionally `logit_bias`, as SigLIP does. The scale never
-    exceeds 100: the optimizer clips the weight after each step, and
+    exceeds `max_scale`: the optimizer clips the weight after each step, and
     `scale()` clips its value with a gradient that passes through, so that a
     weight at the cap can still come back down.
 
@@ -23,6 +23,8 @@ class SimilarityHead(keras.layers.Layer):
             start. Defaults to `0.07`.
         use_bias: Boolean, whether a learnt bias, -10 at the start, is added;
             meant for the pairwise sigmoid loss. Defaults to `False`.
+        max_scale: Float above 0, the largest scale. Defaults to `100.0`, that
+            of CLIP; pretrained SigLIP weights have a larger one.
         **kwargs: `name`, `trainable` of a Keras layer.
 
     Call arguments:
@@ -34,7 +36,7 @@ class SimilarityHead(keras.layers.Layer):
 
     Raises:
         ValueError: If `initial_temperature` is not a number that gives a
-            scale in `(0, 100]`.
+            scale in `(0, max_scale]`, or `max_scale` is not above 0.
 
     Example:
 
@@ -48,18 +50,15 @@ class SimilarityHead(keras.layers.Layer):
         - [Zhai et al., 2023](https://arxiv.org/abs/2303.15343)
     """
 
-    def __init__(self, initial_temperature=0.07, use_bias=False, **kwargs):
+    def __init__(
+        self, initial_temperature=0.07, use_bias=False, max_scale=MAX_SCALE, **kwargs
+    ):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        if not initial_temperature >= 1.0 / MAX_SCALE:
-            raise ValueError(
-                "`initial_temperature` must be at least 0.01, the inverse of "
-                "the largest scale. Received: "
-                f"initial_temperature={initial_temperature}. CLIP and SigLIP "
-                "start at 0.07 and 0.1."
-            )
+        _check(initial_temperature, max_scale)
         self.initial_temperature = initial_temperature
         self.use_bias = use_bias
+        self.max_scale = max_scale
         self.build()
 
     def build(self):
@@ -67,7 +66,7 @@ class SimilarityHead(keras.layers.Layer):
         self.logit_scale = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(start),
-            constraint=_cap,
+            constraint=self._cap,
             name="logit_scale",
         )
         self.logit_bias = None
@@ -77,16 +76,18 @@ class SimilarityHead(keras.layers.Layer):
             )
 
     def scale(self):
-        """Inverse temperature, a float32 scalar, at most 100."""
+        """Inverse temperature, a float32 scalar, at most `max_scale`."""
         weight = ops.convert_to_tensor(self.logit_scale)
-        excess = ops.relu(weight - math.log(MAX_SCALE))
-        return ops.exp(weight - ops.stop_gradient(excess))
+        return ops.exp(weight - ops.stop_gradient(weight - self._cap(weight)))
 
     def bias(self):
         """Bias of the logits, a float32 scalar, 0 when there is none."""
         if self.logit_bias is None:
             return ops.convert_to_tensor(0.0, dtype="float32")
         return ops.convert_to_tensor(self.logit_bias)
+
+    def _cap(self, weight):
+        return ops.minimum(weight, math.log(self.max_scale))
 
     def call(self, image_embeddings, text_embeddings):
         cosine = ops.matmul(image_embeddings, ops.transpose(text_embeddings))
@@ -99,8 +100,19 @@ class SimilarityHead(keras.layers.Layer):
         config = super().get_config()
         config["initial_temperature"] = self.initial_temperature
         config["use_bias"] = self.use_bias
+        config["max_scale"] = self.max_scale
         return config
 
 
-def _cap(weight):
-    return ops.minimum(weight, math.log(MAX_SCALE))
+def _check(initial_temperature, max_scale):
+    if not max_scale > 0:
+        raise ValueError(
+            f"`max_scale` must be above 0. Received: max_scale={max_scale}. CLIP's is 100."
+        )
+    if not initial_temperature >= 1.0 / max_scale:
+        raise ValueError(
+            f"`initial_temperature` must be at least {1.0 / max_scale:g}, the inverse of "
+            "the largest scale. Received: "
+            f"initial_temperature={initial_temperature}. CLIP and SigLIP "
+            "start at 0.07 and 0.1."
+        )

@@ -62,9 +62,7 @@ class TokenEmbedding(keras.layers.Layer):
         )
 
     def call(self, token_ids):
-        # The product is what makes TensorFlow's gradient dense.
-        table = ops.multiply(ops.convert_to_tensor(self.embeddings), 1.0)
-        return ops.take(table, ops.cast(token_ids, "int32"), axis=0)
+        return look_up(self.embeddings, token_ids)
 
     def compute_output_spec(self, token_ids):
         return keras.KerasTensor(
@@ -76,3 +74,18 @@ class TokenEmbedding(keras.layers.Layer):
         config["vocabulary_size"] = self.vocabulary_size
         config["embedding_dim"] = self.embedding_dim
         return config
+
+
+def look_up(table, token_ids):
+    """Takes the rows of a table, with a gradient that is dense on every backend.
+
+    Args:
+        table: Weight or float tensor `(vocabulary_size, D)`.
+        token_ids: Integer tensor of any shape.
+
+    Returns:
+        Float tensor of shape `token_ids.shape + (D,)`, of the dtype of the table.
+    """
+    # The product is what makes TensorFlow's gradient dense.
+    table = ops.multiply(ops.convert_to_tensor(table), 1.0)
+    return ops.take(table, ops.cast(token_ids, "int32"), axis=0)

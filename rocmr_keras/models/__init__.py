@@ -1,8 +1,13 @@
-"""Image towers, a text tower, and the dual encoder that joins two."""
+"""Image towers, text towers, and the dual encoder that joins two."""
 
 from rocmr_keras.models.adapter import Adapter
 from rocmr_keras.models.convolutional_image_encoder import ConvolutionalImageEncoder
 from rocmr_keras.models.dual_encoder import DualEncoder
+from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
+from rocmr_keras.models.hub.backbone_image_encoder import pixel_statistics
+from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
+from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
+from rocmr_keras.models.hub.pretrained import pretrained
 from rocmr_keras.models.sizes import SIZES
 from rocmr_keras.models.sizes import build
 from rocmr_keras.models.text_encoder import TextEncoder
@@ -10,10 +15,15 @@ from rocmr_keras.models.vision_transformer import VisionTransformer
 
 __all__ = [
     "Adapter",
+    "BackboneImageEncoder",
+    "BackboneTextEncoder",
     "ConvolutionalImageEncoder",
     "DualEncoder",
     "SIZES",
     "TextEncoder",
     "VisionTransformer",
     "build",
+    "efficientnet_lite0",
+    "pixel_statistics",
+    "pretrained",
 ]

@@ -5,19 +5,22 @@ from keras import ops
 
 from rocmr_keras.layers import parts
 from rocmr_keras.layers.l2_normalize import l2_normalize
+from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
 from rocmr_keras.models import towers
+from rocmr_keras.models.hub.presets import Presets
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class DualEncoder(keras.Model):
+class DualEncoder(Presets, keras.Model):
     """Joins an image and a text tower into one space of unit vectors.
 
     Any pair of Keras towers will do. The image tower maps images to
     `(B, width)`; the text tower has `embed`, `encode` and
     `embedding_table` as `TextEncoder` does. Both are built and tell their
     width in a `projection_dim` attribute (or are functional models).
-    Knows no loss and no attack: `RoCMR` trains it.
+    Knows no loss and no attack: `RoCMR` trains it. Ready-made CLIP and
+    SigLIP models come in by `from_preset` and `from_backbone`.
 
     Args:
         image_encoder: Keras layer or model, `(B, H, W, 3)` in `[0, 1]` to
@@ -34,6 +37,7 @@ class DualEncoder(keras.Model):
         initial_temperature: Float, at least 0.01. Defaults to `0.07`.
         use_logit_bias: Boolean, whether the logits have a learnt bias.
             Defaults to `False`.
+        max_scale: Float, the largest inverse temperature. Defaults to `100.0`.
         **kwargs: `name`, `trainable`, `dtype` of a Keras model.
 
     Call arguments:
@@ -69,6 +73,7 @@ class DualEncoder(keras.Model):
         projection_dim=None,
         initial_temperature=0.07,
         use_logit_bias=False,
+        max_scale=MAX_SCALE,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -79,6 +84,7 @@ class DualEncoder(keras.Model):
         self.projection_dim = projection_dim
         self.initial_temperature = initial_temperature
         self.use_logit_bias = use_logit_bias
+        self.max_scale = max_scale
         self.build()
 
     def build(self):
@@ -87,7 +93,10 @@ class DualEncoder(keras.Model):
             self.image_projection = self._make_projection("image_projection", self.widths[0])
             self.text_projection = self._make_projection("text_projection", self.widths[1])
         self.similarity_head = SimilarityHead(
-            self.initial_temperature, self.use_logit_bias, name="similarity_head"
+            self.initial_temperature,
+            self.use_logit_bias,
+            self.max_scale,
+            name="similarity_head",
         )
 
     def _make_projection(self, name, width):
@@ -167,7 +176,7 @@ class DualEncoder(keras.Model):
         return self.similarity_head(image_embeddings, text_embeddings)
 
     def scale(self):
-        """Inverse temperature, a float32 scalar, at most 100."""
+        """Inverse temperature, a float32 scalar, at most `max_scale`."""
         return self.similarity_head.scale()
 
     def bias(self):
@@ -190,6 +199,7 @@ class DualEncoder(keras.Model):
         config["projection_dim"] = self.projection_dim
         config["initial_temperature"] = self.initial_temperature
         config["use_logit_bias"] = self.use_logit_bias
+        config["max_scale"] = self.max_scale
         return config
 
     @classmethod

@@ -96,10 +96,12 @@ def test_special_tokens_and_whole_words(preprocessor):
 
 
 def test_vocabulary_of_bert():
-    bert = Preprocessor(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[", "red"])
-    assert bert.special_token_ids == (0, 1, 2, 3, 4)
-    assert bert.tokens(bert.tokenize("red")["token_ids"]) == [["[CLS]", "red", "[SEP]"]]
-    assert bert.whole_word_mask.tolist() == [False] * 5 + [True] * 2
+    pieces = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[", "red"]
+    bert = Preprocessor(pieces, strip_accents=True)
+    # An attack must not write what no text ever has.
+    assert bert.special_token_ids == (0, 2, 3, 4, 1, 5)
+    assert bert.tokens(bert.tokenize("Réd")["token_ids"]) == [["[CLS]", "red", "[SEP]"]]
+    assert bert.whole_word_mask.tolist() == [False] * 6 + [True] * 2
 
 
 def test_from_captions():

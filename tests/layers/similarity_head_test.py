@@ -30,6 +30,9 @@ def test_the_scale_is_capped():
     head = SimilarityHead()
     head.logit_scale.assign(9.0)
     assert as_float(head.scale()) == pytest.approx(100.0, rel=1e-5)
+    head = SimilarityHead(max_scale=120.0)
+    head.logit_scale.assign(9.0)
+    assert as_float(head.scale()) == pytest.approx(120.0, rel=1e-5)
 
 
 def test_a_weight_above_the_cap_is_clipped_and_can_come_down():
@@ -44,10 +47,15 @@ def test_a_weight_above_the_cap_is_clipped_and_can_come_down():
 
 
 def test_config(check_config):
-    check_config(SimilarityHead(initial_temperature=0.5, use_bias=True))
+    check_config(SimilarityHead(initial_temperature=0.5, use_bias=True, max_scale=50.0))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, 0.005, float("nan")])
 def test_bad_temperature(temperature):
     with pytest.raises(ValueError, match="at least 0.01, .* Received: initial_temperature="):
         SimilarityHead(initial_temperature=temperature)
+
+
+def test_bad_limit():
+    with pytest.raises(ValueError, match="`max_scale` must be above 0. Received: max_scale=0"):
+        SimilarityHead(max_scale=0)

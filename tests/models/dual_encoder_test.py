@@ -108,7 +108,9 @@ def test_save_and_load(model, tmp_path):
 
 
 def test_config():
-    model = make_model(initial_temperature=0.5, use_logit_bias=True, projection_dim=3)
+    model = make_model(
+        initial_temperature=0.5, use_logit_bias=True, projection_dim=3, max_scale=50.0
+    )
     config = model.get_config()
     again = DualEncoder.from_config(config).get_config()
     assert again == config
@@ -119,6 +121,7 @@ def test_config():
         "projection_dim",
         "initial_temperature",
         "use_logit_bias",
+        "max_scale",
     }
     assert model.special_token_ids == ()
 

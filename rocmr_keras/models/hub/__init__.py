@@ -1,0 +1,1 @@
+"""Towers made of the models people already use: KerasHub backbones, `keras.applications`."""

