@@ -5,7 +5,8 @@ r"""Puts several runs into one table and one figure, or attacks their models ane
 reads the `report.json` of each folder, prints a Markdown table of recall@1/5/10 in percent
 for each protocol, draws recall@10 (or `--k`) over epsilon, and writes the reports as one page,
 `report.html`. Folders that differ only in a trailing `-<seed>` are one row of the table: the
-mean over seeds, with half the range of recall@1 in parentheses. Reports of different data, or with different attacks, are refused.
+mean over seeds, with half the range of recall@1 in parentheses. Reports of different data,
+or with different attacks, are refused.
 
     python recipes/compare.py --runs=runs/standard,runs/rocmr --attacks=standard --transfer
 

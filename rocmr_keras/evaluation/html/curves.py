@@ -70,7 +70,7 @@ def find_budgets(report):
                         "attack": attack["attack"],
                         "strength": strength,
                         "in_255": attack.get("norm") == "linf"
-                        and attack.get("value_range") == [0.0, 1.0],
+                        and list(attack.get("value_range", ())) == [0.0, 1.0],
                         "points": [],
                     },
                 )

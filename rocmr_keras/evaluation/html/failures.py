@@ -90,7 +90,7 @@ def _images(example, factor):
             "div",
             _picture(query, "original"),
             _picture(attacked, "attacked"),
-            _picture(enlarged, f"difference × {factor:g}"),
+            _picture(enlarged, f"change × {factor:g}"),
             class_="pictures",
         ),
         _labelled("came first", element("q", example["before"])),

@@ -72,7 +72,7 @@ tbody tr:last-child > * { border-bottom: 0; }
 .recall .kept { min-width: 92px; }
 .recall .bar { margin-top: 2px; }
 .share { display: inline-block; min-width: 80px; }
-.stages td:nth-child(2), details td:nth-child(2) { white-space: nowrap; }
+.scroll td:nth-child(2) { white-space: nowrap; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr));
   gap: 16px; margin-top: 12px; }
 .charts figure { margin: 0; background: var(--card); border: 1px solid var(--line);
@@ -123,9 +123,10 @@ summary { cursor: pointer; font-weight: 600; }
 details > :not(summary) { margin-top: 12px; }
 .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(310px, 100%), 1fr));
   gap: 24px 32px; align-items: start; }
-.settings th, .settings td { font-size: 13px; padding: 4px 0; vertical-align: top; }
+.settings > div { min-width: 0; }
+.settings th, .settings td { font-size: 13px; padding: 4px 0; vertical-align: top;
+  overflow-wrap: anywhere; }
 .settings th { color: var(--muted); padding-right: 12px; }
-.settings td { overflow-wrap: anywhere; }
 @media (max-width: 640px) {
   main { padding: 24px 14px 48px; }
   h1 { font-size: 25px; }
@@ -143,7 +144,12 @@ details > :not(summary) { margin-top: 12px; }
     color: var(--muted); }
   .recall .kept { min-width: 0; }
   .recall .kept .bar { display: none; }
-  .recall .clean .kept, .recall .none { display: none; }
+  .recall .clean .kept { visibility: hidden; }
+  .recall .none { display: none; }
   th, td { padding: 8px 10px; }
+  .stages th, .stages td { padding: 8px 6px; font-size: 14px; }
+  .stages th:first-child { padding-left: 14px; }
+  .stages td:last-child { padding-right: 14px; }
+  .share { min-width: 52px; }
 }
 """

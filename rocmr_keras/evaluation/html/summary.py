@@ -24,10 +24,15 @@ def _model(label, report):
     return element(
         "section",
         element("h2", label) if label else None,
-        element("p", statement(report), class_="verdict"),
+        element("p", _unbroken(statement(report)), class_="verdict"),
         element("div", tiles, class_="tiles") if tiles else None,
         element("ul", warnings, class_="cautions", aria_label="cautions") if warnings else None,
     )
+
+
+def _unbroken(text):
+    """Keeps the sign of a percentage on the line of its number."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _tile(entry):
