@@ -97,19 +97,21 @@ def measured(reports):
 
 
 def _settings(name, values):
-    rows = [
-        element("tr", element("th", key, scope="row"), element("td", value))
-        for key, value in _flatten(values)
-    ]
-    return element("div", element("h4", name), element("table", element("tbody", rows)))
+    body = element("tbody", _rows(values))
+    return element("div", element("h4", name), element("table", body))
 
 
-def _flatten(values, prefix=""):
+def _rows(values):
+    """A row for each value; those of a dict follow below its name."""
+    rows, nested = [], []
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
+            heading = element("th", key, colspan=2, scope="rowgroup", class_="group")
+            nested += [element("tr", heading), *_rows(value)]
         else:
-            yield f"{prefix}{key}", _write(key, value)
+            cell = element("td", _write(key, value))
+            rows.append(element("tr", element("th", key, scope="row"), cell))
+    return rows + nested
 
 
 def _write(key, value):

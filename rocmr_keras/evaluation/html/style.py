@@ -127,6 +127,7 @@ details > :not(summary) { margin-top: 12px; }
 .settings th, .settings td { font-size: 13px; padding: 4px 0; vertical-align: top;
   overflow-wrap: anywhere; }
 .settings th { color: var(--muted); padding-right: 12px; }
+.settings .group { color: var(--ink); text-align: left; padding-top: 10px; }
 @media (max-width: 640px) {
   main { padding: 24px 14px 48px; }
   h1 { font-size: 25px; }
