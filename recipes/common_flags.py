@@ -80,7 +80,7 @@ def threats(seed):
     values = flags.FLAGS
     threat, named = rk.evaluation.Threat, {}
     text_attack = rk.attacks.TokenSubstitution(
-        values.eval_substitutions, values.eval_candidates
+        values.eval_substitutions, values.eval_candidates, seed=seed
     )
     for written, epsilon in zip(values.eval_epsilons, parse_budgets(values.eval_epsilons)):
         named[f"pgd{values.eval_steps} {written}"] = threat(_pgd(epsilon, seed))

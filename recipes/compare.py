@@ -3,9 +3,10 @@ r"""Puts several runs into one table and one figure, or attacks their models ane
     python recipes/compare.py --runs=runs/standard,runs/rocmr --output=runs/compare
 
 reads the `report.json` of each folder, prints a Markdown table of recall@1/5/10 in percent
-for each protocol, and draws recall@10 (or `--k`) over epsilon. Folders that differ only in
-a trailing `-<seed>` are one row: the mean over seeds, with half the range of recall@1 in
-parentheses. Reports of different data, or with different attacks, are refused.
+for each protocol, draws recall@10 (or `--k`) over epsilon, and writes the reports as one page,
+`report.html`. Folders that differ only in a trailing `-<seed>` are one row of the table: the
+mean over seeds, with half the range of recall@1 in parentheses. Reports of different data,
+or with different attacks, are refused.
 
     python recipes/compare.py --runs=runs/standard,runs/rocmr --attacks=standard --transfer
 
@@ -63,6 +64,7 @@ def main(_):
     with open(os.path.join(FLAGS.output, "tables.md"), "w", encoding="utf-8") as file:
         file.write(tables)
     draw_curves(reports)
+    write_page(reports)
     if FLAGS.transfer:
         draw_transfer(split)
 
@@ -184,6 +186,19 @@ def curve(group):
         for _, runs in points
     ]
     return {"epsilon": [epsilon for epsilon, _ in points], "recall": recalls}
+
+
+def write_page(reports):
+    """Prints what each report says, and writes all of them as one page."""
+    entries = {
+        name if len(group) == 1 else f"{name}, run {number}": report
+        for name, group in reports.items()
+        for number, report in enumerate(group, start=1)
+    }
+    for name, report in entries.items():
+        print(f"{name}: {rk.evaluation.verdict(report)}\n")
+    path = os.path.join(FLAGS.output, "report.html")
+    rk.evaluation.write_html_report(path, entries, title=f"Compared: {', '.join(reports)}")
 
 
 def draw_transfer(split):

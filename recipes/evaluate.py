@@ -2,12 +2,12 @@ r"""Attacks a trained model, on whichever backend, and reports what is left of i
 
     KERAS_BACKEND=torch python recipes/evaluate.py --model=runs/rocmr/model.keras
 
-prints the table of clean and adversarial recall, and writes `report.json` and the
-pictures to the output folder. `--attacks=standard` runs AutoAttack instead of the listed
-attacks, on the budgets `--eval_both` and `--eval_substitutions`; `--audit` looks for signs that
-the model hides its gradients. One file gives the same
-recall on each backend, clean and with `--noeval_random_start` also under PGD; random
-starts differ from one backend to the next.
+prints the table of clean and adversarial recall and a verdict, and writes `report.json`,
+`report.html` and the pictures to the output folder. `--attacks=standard` runs AutoAttack
+instead of the listed attacks, on the budgets `--eval_both` and `--eval_substitutions`;
+`--audit` looks for signs that the model hides its gradients. One file gives the same
+recall on each backend, clean and with `--noeval_random_start` also under PGD; random starts
+differ from one backend to the next.
 """
 
 import common_flags

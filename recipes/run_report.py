@@ -1,11 +1,13 @@
-"""What `train.py` and `evaluate.py` write about a model: figures, table, pictures."""
+"""What `train.py` and `evaluate.py` write about a model: figures, table, pictures, page."""
 
+import importlib
 import logging
 import os
 import platform
 
 import common_flags
 import keras
+import numpy as np
 from absl import flags
 
 import rocmr_keras as rk
@@ -36,7 +38,7 @@ def save_model(model, path):
 
 
 def report(model, split, output, seed, attacks="listed", extra=None):
-    """Attacks the split, prints the table, writes `report.json` and the pictures.
+    """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
     `attacks` is `"listed"`, those of the evaluation flags, or a version of AutoAttack;
     `extra`, a dict, is written into the report too.
@@ -44,7 +46,11 @@ def report(model, split, output, seed, attacks="listed", extra=None):
     figures = {**measure(model, split, seed, attacks), **(extra or {})}
     rk.evaluation.write_report(os.path.join(output, "report.json"), figures)
     print(rk.evaluation.format_report(figures))
-    draw(model, split, output, figures, common_flags.threats(seed))
+    print(f"\n{rk.evaluation.verdict(figures)}\n")
+    threats = common_flags.threats(seed)
+    draw(model, split, output, figures, threats)
+    write_page(model, split, output, figures, threats, seed)
+    print(f"Page, pictures, figures and the model are in {output}.")
 
 
 def measure(model, split, seed, attacks="listed"):
@@ -60,10 +66,20 @@ def measure(model, split, seed, attacks="listed"):
     figures["run"] = {
         "flags": {name: flag.value for name, flag in _flags().items()},
         "backend": keras.config.backend(),
-        "versions": {"keras": keras.__version__, "rocmr_keras": rk.__version__},
+        "versions": versions(),
+        "batch_size": 128,
+        "parameters": model.count_params(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
     return figures
+
+
+def versions():
+    """Returns the version of everything that computes; TensorFlow reads the data."""
+    names = {"keras", "keras_hub", "tensorflow", keras.config.backend()}
+    loaded = {name: importlib.import_module(name).__version__ for name in sorted(names)}
+    own = {"rocmr_keras": rk.__version__, "python": platform.python_version()}
+    return {**own, "numpy": np.__version__, **loaded}
 
 
 def draw(model, split, output, figures, threats):
@@ -85,7 +101,17 @@ def draw(model, split, output, figures, threats):
             {label: epsilon_curve(figures)},
             title=f"image->text under PGD-{FLAGS.eval_steps} on the query",
         )
-    print(f"Pictures, figures and the model are in {output}.")
+
+
+def write_page(model, split, output, figures, threats, seed):
+    """Writes `report.html`, with the worst failures under the strongest attacks."""
+    failures = {
+        name: rk.evaluation.worst_failures(model, split, threats[name], seed=seed)
+        for name in (f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}", "tokens")
+    }
+    path = os.path.join(output, "report.html")
+    label = os.path.basename(os.path.normpath(output))
+    rk.evaluation.write_html_report(path, figures, failures, title=label)
 
 
 def epsilon_curve(figures):

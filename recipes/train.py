@@ -4,9 +4,10 @@ r"""Trains a dual encoder, robustly or not, and reports what an attack leaves of
 
 trains RoCMR on emoji with a budget of 8/255. Keras's progress bar shows the loss and
 the recall within a batch, clean and adversarial; then the test set is attacked and a
-table printed. The output folder holds `model.keras`, `flags.txt`, `history.csv`,
-`report.json`, `state.npz` (for `--resume`) and the pictures `retrieval.png`,
-`adversarial.png` and `epsilon.png`. `--flagfile=runs/rocmr/flags.txt` repeats a run.
+table and a verdict printed. The output folder holds `model.keras`, `flags.txt`, `history.csv`,
+`report.json`, the same for people as `report.html`, `state.npz` (for `--resume`) and the
+pictures `retrieval.png`, `adversarial.png` and `epsilon.png`.
+`--flagfile=runs/rocmr/flags.txt` repeats a run.
 """
 
 import os

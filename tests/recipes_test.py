@@ -72,6 +72,7 @@ def test_train_resume_and_compare(captions, tmp_path):
     assert not (tmp_path / "rocmr-0" / "report.json").exists()
     out = run("train.py", "--epochs=2", "--resume", *flags)
     assert "pgd2 8/255" in out and "protocol: both" in out
+    assert "recall@1, protocol query: image→text" in out and "caution: " in out
     with open(tmp_path / "rocmr-0" / "history.csv", encoding="utf-8") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
     written = {path.name for path in (tmp_path / "rocmr-0").iterdir()}
@@ -81,6 +82,7 @@ def test_train_resume_and_compare(captions, tmp_path):
         "flags.txt",
         "history.csv",
         "model.keras",
+        "report.html",
         "report.json",
         "retrieval.png",
         "state.npz",
@@ -89,6 +91,12 @@ def test_train_resume_and_compare(captions, tmp_path):
     assert "--image_epsilon=8/255" in (tmp_path / "rocmr-0" / "flags.txt").read_text()
     report = json.loads((tmp_path / "rocmr-0" / "report.json").read_text())
     assert report["run"]["flags"]["epochs"] == 2
+    assert {"keras", "numpy", "python", "rocmr_keras", keras.config.backend()} <= set(
+        report["run"]["versions"]
+    )
+    assert report["attacks"]["tokens"]["budget"]["text_attack"]["seed"] == 0
+    page = (tmp_path / "rocmr-0" / "report.html").read_text("utf-8")
+    assert "Worst failures" in page and "pgd2 8/255" in page
     recall = 100 * report["clean"]["image_to_text"]["recall_at_1"]
     folder = tmp_path / "compare"
     compare = ["compare.py", f"--runs={tmp_path}/rocmr-0", f"--output={folder}"]
@@ -98,7 +106,7 @@ def test_train_resume_and_compare(captions, tmp_path):
     table = run(*compare, *attacks, "--transfer", *data)
     assert f"| rocmr | {recall:.1f} /" in table and f"| none | {recall:.1f} |" in table
     written = {path.name for path in folder.iterdir()}
-    assert written == {"rocmr-0", "tables.md", "transfer.json", "transfer.png"}
+    assert written == {"report.html", "rocmr-0", "tables.md", "transfer.json", "transfer.png"}
     if keras.config.backend() == "torch":  # Elsewhere compiling it takes minutes.
         model = f"--model={tmp_path}/rocmr-0/model.keras"
         output = f"--output={tmp_path}/auto"

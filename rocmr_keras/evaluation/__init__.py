@@ -10,6 +10,8 @@ from rocmr_keras.evaluation.encode import encode_attacked
 from rocmr_keras.evaluation.encode_joint import encode_joint
 from rocmr_keras.evaluation.epsilon_curve import epsilon_curve
 from rocmr_keras.evaluation.evaluate import evaluate
+from rocmr_keras.evaluation.failures import worst_failures
+from rocmr_keras.evaluation.html import write_html_report
 from rocmr_keras.evaluation.hubness import hub_share
 from rocmr_keras.evaluation.hubness import skewness
 from rocmr_keras.evaluation.ranking import Ranking
@@ -27,6 +29,7 @@ from rocmr_keras.evaluation.samples import adversarial_pairs
 from rocmr_keras.evaluation.samples import retrieval_rows
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.evaluation.transfer import transfer_matrix
+from rocmr_keras.evaluation.verdict import verdict
 from rocmr_keras.evaluation.worst_case import worst_case
 
 __all__ = [
@@ -58,6 +61,9 @@ __all__ = [
     "skewness",
     "summarize",
     "transfer_matrix",
+    "verdict",
     "worst_case",
+    "worst_failures",
+    "write_html_report",
     "write_report",
 ]

@@ -44,9 +44,9 @@ def _row(model, split, embeddings, modality, index):
     top = np.argsort(-scores, kind="stable")[:5]
     rank = query_ranks(queries[query], gallery, query_ids[query], gallery_ids)
     return {
-        "query": _show(model, split, modality, index),
+        "query": show_item(model, split, modality, index),
         "results": [
-            _show(model, split, "images" if modality == "texts" else "texts", item)
+            show_item(model, split, "images" if modality == "texts" else "texts", item)
             for item in top
         ],
         "scores": [float(scores[item]) for item in top],
@@ -64,14 +64,18 @@ def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
         image_attack: An attack of modality `"images"`.
-        text_attack: An attack of modality `"tokens"`.
+        text_attack: An attack of modality `"tokens"` or `"strings"`.
         count: Int, pairs, fewer if there are not as many. Defaults to `5`.
         seed: Int, of the draw among the pairs whose caption ranks an image of its
             own first; all pairs where there is none. Defaults to `0`.
 
     Returns:
         Examples for `rocmr_keras.evaluation.pictures.adversarial_examples`.
+
+    Raises:
+        ValueError: If the text attack writes no text.
     """
+    check_writes_text(text_attack)
     clean = encode(model, split, verbose=0)
     ranks = query_ranks(clean.texts, clean.images, clean.text_ids, clean.image_ids)
     eligible = np.flatnonzero(ranks == 1) if (ranks == 1).any() else np.arange(len(ranks))
@@ -86,26 +90,59 @@ def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
     attacked_texts = encode_attacked(
         model, split, "texts", text_attack, clean, indices=texts, **settings
     )
+    captions = attacked_captions(model, split, texts, attacked_texts)
+    attacked = zip(attacked_images["embeddings"], attacked_texts["embeddings"])
     return [
-        _example(model, split, clean, pair, attacked_images, attacked_texts, place)
-        for place, pair in enumerate(zip(images, texts))
+        {
+            **_example(model, split, clean, pair, moved),
+            "adversarial_image": attacked_images["adversarial_images"][place],
+            "caption": captions[place][0],
+            "adversarial_caption": captions[place][1],
+        }
+        for place, (pair, moved) in enumerate(zip(zip(images, texts), attacked))
     ]
 
 
-def _example(model, split, clean, pair, attacked_images, attacked_texts, place):
+def attacked_captions(model, split, indices, found):
+    """Returns what an attack made of captions, as they can be compared word by word.
+
+    Tokens become words again on both sides, which lower case and the tokenizer may have
+    changed; an attack on strings starts from the caption as it was written.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        split: A `rocmr_keras.data.Split`.
+        indices: Int array, the captions.
+        found: Dict, as `encode_attacked` returns it for them.
+
+    Returns:
+        List of pairs of strings, before and after.
+    """
+    captions = [split.captions[index] for index in indices]
+    if "adversarial_captions" in found:
+        return list(zip(captions, found["adversarial_captions"]))
+    preprocessor = model.preprocessor
+    before = preprocessor.detokenize(preprocessor.tokenize(captions)["token_ids"])
+    return list(zip(before, preprocessor.detokenize(found["adversarial_token_ids"])))
+
+
+def check_writes_text(attack):
+    """Raises a `ValueError` if what an attack does to a text cannot be read."""
+    if attack is not None and attack.modality not in ("tokens", "strings"):
+        raise ValueError(
+            "A text attack that is shown must change tokens or strings. Received: "
+            f"{type(attack).__name__}, which perturbs {attack.modality!r}. Use e.g. "
+            "TokenSubstitution or CharacterEdits."
+        )
+
+
+def _example(model, split, clean, pair, moved):
     image, text = pair
-    moved_image = attacked_images["embeddings"][place]
-    moved_text = attacked_texts["embeddings"][place]
-    token_ids = attacked_texts["adversarial_token_ids"][place : place + 1]
-    tokens = model.preprocessor.tokenize([split.captions[text]])["token_ids"]
-    read = model.preprocessor.detokenize
+    moved_image, moved_text = moved
     nearest_text = int(np.argmax(clean.texts @ moved_image))
     nearest_image = int(np.argmax(clean.images @ moved_text))
     return {
-        "image": _show(model, split, "images", image),
-        "adversarial_image": attacked_images["adversarial_images"][place],
-        "caption": read(tokens)[0],
-        "adversarial_caption": read(token_ids)[0],
+        "image": show_item(model, split, "images", image),
         "image_rank": (
             _rank(clean.images[image], clean.texts, clean.image_ids[image], clean.text_ids),
             _rank(moved_image, clean.texts, clean.image_ids[image], clean.text_ids),
@@ -115,7 +152,7 @@ def _example(model, split, clean, pair, attacked_images, attacked_texts, place):
             _rank(moved_text, clean.images, clean.text_ids[text], clean.image_ids),
         ),
         "retrieved_caption": split.captions[nearest_text],
-        "retrieved_image": _show(model, split, "images", nearest_image),
+        "retrieved_image": show_item(model, split, "images", nearest_image),
     }
 
 
@@ -123,7 +160,8 @@ def _rank(query, gallery, query_id, gallery_ids):
     return int(query_ranks(query[None], gallery, np.array([query_id]), gallery_ids)[0])
 
 
-def _show(model, split, modality, index):
+def show_item(model, split, modality, index):
+    """Returns a caption as it is, or an image as the model sees it."""
     if modality == "texts":
         return split.captions[index]
     return model.preprocessor.load_images([split.images[index]])[0]

@@ -6,7 +6,7 @@ import pytest
 
 from rocmr_keras.evaluation import pictures
 from rocmr_keras.evaluation.pictures.adversarial_examples import _mark_changes
-from rocmr_keras.evaluation.pictures.adversarial_examples import _nice_factor
+from rocmr_keras.evaluation.pictures.changes import nice_factor
 from rocmr_keras.evaluation.pictures.lettering import clean
 from rocmr_keras.evaluation.pictures.lettering import wrap
 
@@ -151,7 +151,7 @@ def test_lines_fit_and_lose_no_word():
     "largest, factor", [(4 / 255, 30.0), (8 / 255, 15.0), (0.5, 1.0), (1.0, 0.5), (0.0, 1.0)]
 )
 def test_the_difference_is_magnified_by_a_round_factor(largest, factor):
-    assert _nice_factor(largest) == pytest.approx(factor)
+    assert nice_factor(largest) == pytest.approx(factor)
 
 
 def test_adversarial_examples_centre_the_difference_at_gray(tmp_path):

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import CharacterEdits
+from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.evaluation import samples
+from rocmr_keras.evaluation.pictures.changes import changed_words
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +79,20 @@ def test_pairs_hold_what_the_sheet_shows(pairs, split):
 def test_pairs_are_reproducible_and_no_more_than_there_are(pairs, draw_pairs):
     assert same(draw_pairs(3), pairs)
     assert len(draw_pairs(99)) == 10
+
+
+def test_edited_characters_are_in_the_caption_as_it_was_written(model, split):
+    attacks = PGD(0.2, num_steps=1, seed=0), CharacterEdits(1, seed=0)
+    for pair in samples.adversarial_pairs(model, split, *attacks, count=4, seed=1):
+        assert pair["caption"] in split.captions
+        # One edit: the lengths differ by one at most, and all but one place is as it was.
+        before, after = pair["caption"], pair["adversarial_caption"]
+        assert before != after and abs(len(before) - len(after)) <= 1
+        assert pair["text_rank"][0] == 1 < pair["text_rank"][1]
+        marked = [word for word, changed in changed_words(before, after)[1] if changed]
+        assert 1 <= len(marked) <= 2
+
+
+def test_an_attack_that_writes_no_text_is_refused(model, split):
+    with pytest.raises(ValueError, match="must change tokens or strings. Received: EmbeddingPGD"):
+        samples.adversarial_pairs(model, split, PGD(0.2), EmbeddingPGD(0.1))

@@ -1,7 +1,9 @@
-import difflib
-
 import numpy as np
 
+from rocmr_keras.evaluation.pictures.changes import changed_words
+from rocmr_keras.evaluation.pictures.changes import difference
+from rocmr_keras.evaluation.pictures.changes import magnified
+from rocmr_keras.evaluation.pictures.changes import nice_factor
 from rocmr_keras.evaluation.pictures.checks import check_entries
 from rocmr_keras.evaluation.pictures.checks import check_image
 from rocmr_keras.evaluation.pictures.checks import check_rank
@@ -12,7 +14,6 @@ from rocmr_keras.evaluation.pictures.page import MUTED
 from rocmr_keras.evaluation.pictures.page import RED
 from rocmr_keras.evaluation.pictures.page import WIDTH
 from rocmr_keras.evaluation.pictures.page import Page
-from rocmr_keras.evaluation.pictures.page import to_float
 
 _BLUE = "#0a58ca"
 
@@ -48,9 +49,11 @@ def adversarial_examples(path, examples, title=None):
     for position, example in enumerate(examples):
         _check_example(example, f"examples[{position}]")
     page = Page(path, title)
-    differences = [_difference(example) for example in examples]
-    largest = max(np.abs(difference).max() for difference in differences)
-    factor = _nice_factor(largest)
+    differences = [
+        difference(example["image"], example["adversarial_image"]) for example in examples
+    ]
+    largest = max(np.abs(added).max() for added in differences)
+    factor = nice_factor(largest)
     for column, text in enumerate(("original", "adversarial", f"difference × {factor:g}")):
         page.text(MARGIN + column * 208 + 96, page.top, text, color=MUTED, align="center")
     page.text(
@@ -61,15 +64,16 @@ def adversarial_examples(path, examples, title=None):
         align="right",
     )
     page.top += 30
-    for example, difference in zip(examples, differences, strict=True):
+    for example, added in zip(examples, differences, strict=True):
         page.rule()
-        _draw_example(page, example, np.clip(0.5 + factor * difference, 0.0, 1.0))
+        _draw_example(page, example, magnified(added, factor))
     page.save()
 
 
-def _draw_example(page, example, difference):
+def _draw_example(page, example, magnified_difference):
     top, left = page.top, MARGIN + 3 * 208 + 12
-    for column, image in enumerate((example["image"], example["adversarial_image"], difference)):
+    images = example["image"], example["adversarial_image"], magnified_difference
+    for column, image in enumerate(images):
         page.picture(MARGIN + column * 208, top, 192, image)
         page.frame(MARGIN + column * 208, top, 192, 192, right=False)
     before, after = _mark_changes(example["caption"], example["adversarial_caption"])
@@ -103,31 +107,10 @@ def _draw_ranks(page, left, top, label, before, after):
 
 def _mark_changes(before, after):
     """Two captions as lists of (word, colour or None); changed words get a colour and brackets."""
-    old, new = before.split(), after.split()
-    marked = [(word, None) for word in old], [(word, None) for word in new]
-    matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
-    for kind, a_start, a_stop, b_start, b_stop in matcher.get_opcodes():
-        if kind == "equal":
-            continue
-        for words, start, stop, color in zip(
-            marked, (a_start, b_start), (a_stop, b_stop), (_BLUE, RED), strict=True
-        ):
-            words[start:stop] = [(f"[{word}]", color) for word, _ in words[start:stop]]
-    return marked
-
-
-def _difference(example):
-    return to_float(example["adversarial_image"]) - to_float(example["image"])
-
-
-def _nice_factor(largest):
-    """The largest round factor that keeps gray plus the difference inside the range."""
-    if largest == 0.0:
-        return 1.0
-    limit = 0.5 / largest
-    power = 10.0 ** np.floor(np.log10(limit))
-    steps = [step * power for step in (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)]
-    return max([step for step in steps if step <= limit * (1.0 + 1e-6)], default=power)
+    return [
+        [(f"[{word}]", color) if changed else (word, None) for word, changed in words]
+        for words, color in zip(changed_words(before, after), (_BLUE, RED), strict=True)
+    ]
 
 
 def _check_example(example, name):

@@ -1,5 +1,6 @@
-"""matplotlib, only when a picture is drawn; a PNG, whole or not at all."""
+"""matplotlib, only when a picture is drawn; a file, whole or not at all."""
 
+import contextlib
 import os
 
 
@@ -15,23 +16,32 @@ def import_matplotlib():
     return matplotlib
 
 
-def check_path(path):
+def check_path(path, ending=".png"):
     path = os.path.abspath(os.fspath(path))
-    if not path.lower().endswith(".png"):
-        raise ValueError(f"`path` must end in '.png'. Received: path={path!r}. Rename the file.")
+    if not path.lower().endswith(ending):
+        raise ValueError(
+            f"`path` must end in '{ending}'. Received: path={path!r}. Rename the file."
+        )
     return path
 
 
-def write(figure, path):
-    """Write to a temporary file beside `path`, then move it there."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
+@contextlib.contextmanager
+def replacing(path):
+    """Opens a temporary file beside `path`, for bytes, and moves it there in the end."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
-            FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+            yield file
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def write(figure, path):
+    """Writes a figure as a PNG, to a temporary name first."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with replacing(path) as file:
+        FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})

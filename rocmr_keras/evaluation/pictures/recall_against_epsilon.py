@@ -81,7 +81,7 @@ def _style_axes(axes, curves):
     if np.diff(levels).min(initial=np.inf) >= levels.max() / 24:
         axes.set_xticks(levels, [f"{level:g}" for level in levels])
     highest = max(max(curve["recall"]) for curve in curves.values())
-    levels = _percent_levels(100 * highest)
+    levels = percent_levels(100 * highest)
     axes.set_ylim(0, levels[-1])
     axes.set_yticks(levels)
     axes.set_xlim(left=0)
@@ -90,7 +90,7 @@ def _style_axes(axes, curves):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _percent_levels(highest):
+def percent_levels(highest):
     """Round numbers of percent, from 0 to above the highest recall."""
     step = 20 if highest > 50 else 10 if highest > 25 else 5 if highest > 10 else 2
     return np.arange(0, min(100, step * np.ceil(highest / step + 0.2)) + 1, step)
