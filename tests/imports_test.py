@@ -16,7 +16,7 @@ ALLOWED = {
     "losses": set(),
     "models": {"layers"},
     "attacks": {"backend"},
-    "trainers": {"backend", "losses", "attacks"},
+    "trainers": {"backend", "layers", "losses", "attacks"},
     "evaluation": {"attacks"},
     "callbacks": set(),
     "data": set(),

@@ -1,8 +1,13 @@
 """Image towers, a text tower, and the dual encoder that joins two."""
 
 from rocmr_keras.models.adapter import Adapter
+from rocmr_keras.models.blocks import ordered_blocks
 from rocmr_keras.models.convolutional_image_encoder import ConvolutionalImageEncoder
 from rocmr_keras.models.dual_encoder import DualEncoder
+from rocmr_keras.models.freezing import freeze_tower
+from rocmr_keras.models.layerwise import layerwise_multipliers
+from rocmr_keras.models.lora import enable_lora
+from rocmr_keras.models.rematerialization import rematerialize
 from rocmr_keras.models.sizes import SIZES
 from rocmr_keras.models.sizes import build
 from rocmr_keras.models.text_encoder import TextEncoder
@@ -16,4 +21,9 @@ __all__ = [
     "TextEncoder",
     "VisionTransformer",
     "build",
+    "enable_lora",
+    "freeze_tower",
+    "layerwise_multipliers",
+    "ordered_blocks",
+    "rematerialize",
 ]
