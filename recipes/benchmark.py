@@ -41,6 +41,9 @@ def build_batch(vocabulary_size, length):
 def build_trainer(preset, preprocessor):
     model = rk.models.build(FLAGS.size, preprocessor, FLAGS.image_tower)
     terms = rk.trainers.PRESETS[preset]
+    if not terms.retrieves():
+        idle = [name for name in ("images", "texts") if not terms.refers(name)]
+        model.freeze(**dict.fromkeys(idle, "all"), similarity=True)
     attacks = {}
     if terms.uses("adversarial_images"):
         attacks["image_attack"] = rk.attacks.PGD(

@@ -7,6 +7,7 @@ from rocmr_keras.models.dual_encoder import DualEncoder
 from rocmr_keras.models.freezing import freeze_tower
 from rocmr_keras.models.layerwise import layerwise_multipliers
 from rocmr_keras.models.lora import enable_lora
+from rocmr_keras.models.precision import set_precision
 from rocmr_keras.models.rematerialization import rematerialize
 from rocmr_keras.models.sizes import SIZES
 from rocmr_keras.models.sizes import build
@@ -26,4 +27,5 @@ __all__ = [
     "layerwise_multipliers",
     "ordered_blocks",
     "rematerialize",
+    "set_precision",
 ]
