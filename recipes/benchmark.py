@@ -67,6 +67,9 @@ def build_batch(preprocessor):
 
 def build_trainer(preset, model):
     terms = rk.trainers.PRESETS[preset]
+    if not terms.retrieves():
+        idle = [name for name in ("images", "texts") if not terms.refers(name)]
+        model.freeze(**dict.fromkeys(idle, "all"), similarity=True)
     attacks = {}
     if terms.uses("adversarial_images"):
         attacks["image_attack"] = rk.attacks.PGD(

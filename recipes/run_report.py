@@ -23,9 +23,7 @@ logging.getLogger("tensorflow").addFilter(
 def write_flags(output):
     """Writes the flags of the run, as `--flagfile` reads them."""
     os.makedirs(output, exist_ok=True)
-    module = flags.FLAGS.get_flags_for_module("__main__")
-    shared = FLAGS.get_key_flags_for_module(common_flags)
-    lines = sorted({flag.serialize() for flag in [*module, *shared]} - {""})
+    lines = sorted({flag.serialize() for flag in _flags().values()} - {""})
     with open(os.path.join(output, "flags.txt"), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
 
@@ -125,6 +123,7 @@ def epsilon_curve(figures):
 
 
 def _flags():
-    own = {flag.name for flag in FLAGS.get_key_flags_for_module(common_flags)}
-    own |= {flag.name for flag in FLAGS.get_flags_for_module("__main__")}
+    """Returns the flags of the recipes themselves by name."""
+    modules = ("__main__", "common_flags", "training")
+    own = {flag.name for name in modules for flag in FLAGS.get_flags_for_module(name)}
     return {name: FLAGS[name] for name in sorted(own)}

@@ -18,7 +18,7 @@ ALLOWED = {
     # Ready-made towers come with the tokenizer they were trained with.
     "models/hub": {"models", "layers", "data"},
     "attacks": {"backend"},
-    "trainers": {"backend", "losses", "attacks"},
+    "trainers": {"backend", "layers", "losses", "attacks"},
     "evaluation": {"attacks"},
     "callbacks": set(),
     "data": set(),

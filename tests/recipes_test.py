@@ -107,8 +107,19 @@ def test_train_resume_and_compare(captions, tmp_path):
     assert f"| rocmr | {recall:.1f} /" in table and f"| none | {recall:.1f} |" in table
     written = {path.name for path in folder.iterdir()}
     assert written == {"report.html", "rocmr-0", "tables.md", "transfer.json", "transfer.png"}
+    tuned = small(captions, tmp_path / "fare-0")
+    model = f"--model={tmp_path}/rocmr-0/model.keras"
+    options = ["--preset=fare", "--freeze_images=1", "--layer_decay=0.5", "--ema=0.5"]
+    run("finetune.py", model, "--epochs=1", "--evaluate_on=none", *options, *tuned)
+    written = {path.name for path in (tmp_path / "fare-0").iterdir()}
+    assert written == {"flags.txt", "history.csv", "model.keras", "state.npz"}
+    text = (tmp_path / "fare-0" / "flags.txt").read_text()
+    assert "--layer_decay=0.5" in text and "--image_epsilon=8/255" in text
+    paths = [tmp_path / name / "model.keras" for name in ("rocmr-0", "fare-0")]
+    texts = [keras.saving.load_model(path).text_encoder.get_weights() for path in paths]
+    for before, after in zip(*texts, strict=True):
+        np.testing.assert_array_equal(before, after)
     if keras.config.backend() == "torch":  # Elsewhere compiling it takes minutes.
-        model = f"--model={tmp_path}/rocmr-0/model.keras"
         output = f"--output={tmp_path}/auto"
         out = run("evaluate.py", model, output, *data, "--attacks=fast", "--audit")
         assert "auto both" in out

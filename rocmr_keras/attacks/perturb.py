@@ -12,7 +12,7 @@ from rocmr_keras.attacks.vocabulary import Vocabulary
 
 
 def perturb_images(
-    model, attack, images, target, objective="contrastive", start=None
+    model, attack, images, target, objective="contrastive", start=None, normalize=True
 ):
     """Attacks images against fixed text embeddings.
 
@@ -25,21 +25,27 @@ def perturb_images(
             Defaults to `"contrastive"`.
         start: Float tensor like `images` where the attack begins, if it takes a
             `start`. Defaults to `None`.
+        normalize: Bool, whether the objective sees embeddings of length 1; else as the
+            tower gives them, for distances to such embeddings. Defaults to `True`.
 
     Returns:
         Float tensor like `images`.
     """
     objective = objectives.get(objective)
 
+    options = _encoding(normalize)
+
     def loss_fn(attacked):
-        return objective(model.encode_images(attacked, training=False), target)
+        return objective(model.encode_images(attacked, **options), target)
 
     if start is None:
         return attack(images, loss_fn=loss_fn)
     return attack(images, loss_fn=loss_fn, start=start)
 
 
-def perturb_texts(model, attack, batch, target, objective="contrastive"):
+def perturb_texts(
+    model, attack, batch, target, objective="contrastive", normalize=True
+):
     """Attacks texts against fixed image embeddings.
 
     Args:
@@ -51,6 +57,7 @@ def perturb_texts(model, attack, batch, target, objective="contrastive"):
         target: A `rocmr_keras.attacks.Target` over image embeddings.
         objective: Name or callable, see `rocmr_keras.attacks.objectives.get`.
             Defaults to `"contrastive"`.
+        normalize: As in `perturb_images`. Defaults to `True`.
 
     Returns:
         Dict with one entry: `text_perturbation`, float `(batch, length, dim)`, to be
@@ -59,11 +66,12 @@ def perturb_texts(model, attack, batch, target, objective="contrastive"):
     """
     objective = objectives.get(objective)
     token_ids, padding_mask = batch["token_ids"], batch["padding_mask"]
+    options = _encoding(normalize)
 
     def loss_fn(embeddings):
         copies = ops.shape(embeddings)[0] // ops.shape(token_ids)[0]
         attended = ops.tile(padding_mask, (copies, 1))
-        encoded = model.encode_text_embeddings(embeddings, attended, training=False)
+        encoded = model.encode_text_embeddings(embeddings, attended, **options)
         return objective(encoded, target)
 
     special = _special_tokens(model)
@@ -102,7 +110,7 @@ def _whole_words(model):
     return mask
 
 
-def encode_adversarial_texts(model, batch, training=False):
+def encode_adversarial_texts(model, batch, training=False, normalize=True):
     """Encodes what `perturb_texts` found.
 
     Args:
@@ -110,14 +118,20 @@ def encode_adversarial_texts(model, batch, training=False):
         batch: Batch dict with `token_ids`, `padding_mask`, and `text_perturbation` or
             `adversarial_token_ids`.
         training: Bool. Defaults to `False`.
+        normalize: As in `perturb_images`. Defaults to `True`.
 
     Returns:
-        Float tensor `(batch, dim)`, L2-normalised.
+        Float tensor `(batch, dim)`, L2-normalised where `normalize`.
     """
-    padding_mask = batch["padding_mask"]
+    padding_mask, options = batch["padding_mask"], _encoding(normalize, training)
     if "adversarial_token_ids" in batch:
         token_ids = batch["adversarial_token_ids"]
-        return model.encode_texts(token_ids, padding_mask, training=training)
+        return model.encode_texts(token_ids, padding_mask, **options)
     embeddings = model.embed_tokens(batch["token_ids"])
     embeddings = embeddings + ops.cast(batch["text_perturbation"], embeddings.dtype)
-    return model.encode_text_embeddings(embeddings, padding_mask, training=training)
+    return model.encode_text_embeddings(embeddings, padding_mask, **options)
+
+
+def _encoding(normalize, training=False):
+    """Asks for `normalize` only where it matters: a user's own model may not know it."""
+    return {"training": training} if normalize else {"training": training, "normalize": False}

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from rocmr_keras.attacks.ascent import forward
 from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.attack import safe_gradient
 from rocmr_keras.attacks.beam import NEVER
@@ -9,6 +10,8 @@ from rocmr_keras.attacks.beam import best_of_beam
 from rocmr_keras.attacks.candidates import Candidates
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.backend import discard_updates
+
+_START = 0.1
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -33,6 +36,10 @@ class TokenSubstitution(Attack):
         beam_size: Int, partial texts that the search goes on with after each
             substitution; all of them are scored in one batch. `1` is greedy search, and
             no beam is weaker than a smaller one. Defaults to `1`.
+        random_start: Bool, whether the gradient is taken at embeddings moved at random
+            by a tenth of their norm, at the cost of a forward pass: for objectives such
+            as `embedding_distance`, whose gradient is zero at the clean text. Defaults
+            to `False`.
 
     Call arguments:
         inputs: Int tensor `(batch, length)`, token ids.
@@ -63,6 +70,7 @@ class TokenSubstitution(Attack):
         seed=None,
         candidates=None,
         beam_size=1,
+        random_start=False,
         **kwargs,
     ):
         super().__init__(seed=seed, **kwargs)
@@ -70,6 +78,7 @@ class TokenSubstitution(Attack):
         self.num_candidates = check_count("num_candidates", num_candidates)
         self.candidates = _check_candidates(candidates)
         self.beam_size = check_count("beam_size", beam_size)
+        self.random_start = random_start
         self._freeze()
 
     def call(self, inputs, loss_fn, positions, vocabulary):
@@ -86,7 +95,10 @@ class TokenSubstitution(Attack):
         """Makes one substitution in each lane `(lanes, batch, length)` of the beam."""
         lanes, _, length = beam.shape
         token_ids = ops.reshape(beam, (-1, length))
-        losses, gradient, stalled = safe_gradient(loss_fn, vocabulary.embed(token_ids))
+        rows = vocabulary.embed(token_ids)
+        losses, gradient, stalled = safe_gradient(loss_fn, self._near(rows))
+        if self.random_start:
+            losses = forward(loss_fn, rows)
         self.count_gradients(
             ops.sum(stalled), ops.cast(ops.shape(token_ids)[0], "float32")
         )
@@ -109,6 +121,14 @@ class TokenSubstitution(Attack):
             ops.where(valid, candidate_losses, NEVER),
             self.beam_size,
         )
+
+    def _near(self, rows):
+        """Returns where the gradient is taken."""
+        if not self.random_start:
+            return rows
+        norm = ops.sqrt(ops.sum(ops.square(rows), axis=-1, keepdims=True))
+        noise = keras.random.normal(ops.shape(rows), seed=self.seed_generator)
+        return rows + _START * norm * noise / rows.shape[-1] ** 0.5
 
     def _best_candidates(self, gains, token_ids):
         """Returns token ids `(copies, batch, length)` and who is valid `(copies, batch)`."""
@@ -133,6 +153,7 @@ class TokenSubstitution(Attack):
             "num_candidates": self.num_candidates,
             "candidates": keras.saving.serialize_keras_object(self.candidates),
             "beam_size": self.beam_size,
+            "random_start": self.random_start,
         }
 
     @classmethod

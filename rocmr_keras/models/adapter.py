@@ -34,7 +34,7 @@ class Adapter(keras.Model):
 
     Args:
         encode_images: Callable or Keras layer, `(B, H, W, 3)` in `[0, 1]` to `(B, P)`. It
-            need not normalise its rows.
+            need not normalise its rows; `normalize=False` gives them as they come.
         encode_text_embeddings: Callable or Keras layer, called with `(B, L, D)` token
             embeddings and a `(B, L)` bool padding mask, to `(B, P)`.
         embedding_table: Weight or array `(vocabulary_size, D)`.
@@ -101,20 +101,22 @@ class Adapter(keras.Model):
         """What has the `embedding_table`: the adapter itself."""
         return self
 
-    def encode_images(self, images, training=False):
+    def encode_images(self, images, training=False, normalize=True):
         """Encodes images, see `DualEncoder.encode_images`."""
         images = towers.check_images(images)
         if self.data_format == "channels_first":
             images = ops.transpose(images, (0, 3, 1, 2))
-        return l2_normalize(_run(self.image_function, training, images))
+        return _scale(_run(self.image_function, training, images), normalize)
 
-    def encode_texts(self, token_ids, padding_mask=None, training=False):
+    def encode_texts(self, token_ids, padding_mask=None, training=False, normalize=True):
         """Encodes captions, see `DualEncoder.encode_texts`."""
         if towers.is_strings(token_ids):
             token_ids, padding_mask = towers.tokenize(self.preprocessor, token_ids)
         token_ids, padding_mask = towers.check_token_ids(token_ids, padding_mask)
         rows = self.embed_tokens(token_ids)
-        return self.encode_text_embeddings(rows, padding_mask, training=training)
+        return self.encode_text_embeddings(
+            rows, padding_mask, training=training, normalize=normalize
+        )
 
     def embed_tokens(self, token_ids):
         """Looks up the `(B, L, D)` rows of `(B, L)` tokens."""
@@ -123,10 +125,13 @@ class Adapter(keras.Model):
             return ops.take(ops.convert_to_tensor(self.embedding_table), token_ids, axis=0)
         return _run(self.embed_function, False, token_ids)
 
-    def encode_text_embeddings(self, embeddings, padding_mask, training=False):
+    def encode_text_embeddings(
+        self, embeddings, padding_mask, training=False, normalize=True
+    ):
         """Encodes captions from their token embeddings on."""
         padding_mask = ops.convert_to_tensor(padding_mask, dtype="bool")
-        return l2_normalize(_run(self.text_function, training, embeddings, padding_mask))
+        x = _run(self.text_function, training, embeddings, padding_mask)
+        return _scale(x, normalize)
 
     def scale(self):
         """Inverse temperature, a float32 scalar."""
@@ -146,6 +151,10 @@ class Adapter(keras.Model):
             "An Adapter holds functions and is not saved. Save the model that it wraps, and "
             "build the Adapter anew."
         )
+
+
+def _scale(x, normalize):
+    return l2_normalize(x) if normalize else ops.cast(x, "float32")
 
 
 def _run(function, training, *inputs):

@@ -7,6 +7,7 @@ from rocmr_keras.layers import parts
 from rocmr_keras.layers.l2_normalize import l2_normalize
 from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
+from rocmr_keras.models import freezing
 from rocmr_keras.models import towers
 from rocmr_keras.models.hub.presets import Presets
 
@@ -85,6 +86,7 @@ class DualEncoder(Presets, keras.Model):
         self.initial_temperature = initial_temperature
         self.use_logit_bias = use_logit_bias
         self.max_scale = max_scale
+        self.frozen = {}
         self.build()
 
     def build(self):
@@ -107,24 +109,26 @@ class DualEncoder(Presets, keras.Model):
         """Ids no attack may change or insert; `()` without a preprocessor."""
         return tuple(getattr(self.preprocessor, "special_token_ids", ()))
 
-    def encode_images(self, images, training=False):
+    def encode_images(self, images, training=False, normalize=True):
         """Encodes images.
 
         Args:
             images: Float tensor `(B, H, W, 3)` in `[0, 1]`.
             training: Boolean, handed to the tower. Defaults to `False`.
+            normalize: Boolean, whether rows are scaled to length 1; else they are
+                what the tower and its projection give. Defaults to `True`.
 
         Returns:
-            Float32 tensor `(B, P)`, rows of length 1.
+            Float32 tensor `(B, P)`, rows of length 1 where `normalize`.
 
         Raises:
             ValueError: If `images` is not a batch of float images.
         """
         images = towers.check_images(images)
         x = self.image_encoder(images, training=training)
-        return _to_unit(x, self.image_projection)
+        return _project(x, self.image_projection, normalize)
 
-    def encode_texts(self, token_ids, padding_mask=None, training=False):
+    def encode_texts(self, token_ids, padding_mask=None, training=False, normalize=True):
         """Encodes captions, as token ids or as strings.
 
         Args:
@@ -133,9 +137,10 @@ class DualEncoder(Presets, keras.Model):
             padding_mask: Boolean tensor `(B, L)`, True at real tokens;
                 `None` with strings.
             training: Boolean, handed to the tower. Defaults to `False`.
+            normalize: As in `encode_images`. Defaults to `True`.
 
         Returns:
-            Float32 tensor `(B, P)`, rows of length 1.
+            Float32 tensor `(B, P)`, rows of length 1 where `normalize`.
 
         Raises:
             ValueError: If strings come without a preprocessor, or ids
@@ -145,27 +150,32 @@ class DualEncoder(Presets, keras.Model):
             token_ids, padding_mask = towers.tokenize(self.preprocessor, token_ids)
         token_ids, padding_mask = towers.check_token_ids(token_ids, padding_mask)
         rows = self.embed_tokens(token_ids)
-        return self.encode_text_embeddings(rows, padding_mask, training=training)
+        return self.encode_text_embeddings(
+            rows, padding_mask, training=training, normalize=normalize
+        )
 
     def embed_tokens(self, token_ids):
         """Looks up the text tower's `(B, L, D)` rows of `(B, L)` tokens."""
         return self.text_encoder.embed(ops.convert_to_tensor(token_ids, dtype="int32"))
 
-    def encode_text_embeddings(self, embeddings, padding_mask, training=False):
+    def encode_text_embeddings(
+        self, embeddings, padding_mask, training=False, normalize=True
+    ):
         """Encodes captions from their token embeddings on.
 
         Args:
             embeddings: Float tensor `(B, L, D)`, as `embed_tokens` gives.
             padding_mask: Boolean tensor `(B, L)`, True at real tokens.
             training: Boolean, handed to the tower. Defaults to `False`.
+            normalize: As in `encode_images`. Defaults to `True`.
 
         Returns:
-            Float32 tensor `(B, P)`, rows of length 1.
+            Float32 tensor `(B, P)`, rows of length 1 where `normalize`.
         """
         embeddings = ops.convert_to_tensor(embeddings)
         padding_mask = ops.convert_to_tensor(padding_mask, dtype="bool")
         x = self.text_encoder.encode(embeddings, padding_mask, training=training)
-        return _to_unit(x, self.text_projection)
+        return _project(x, self.text_projection, normalize)
 
     def similarity(self, image_embeddings, text_embeddings):
         """Cosines `(B_i, B_t)` of unit vectors, rows images."""
@@ -182,6 +192,24 @@ class DualEncoder(Presets, keras.Model):
     def bias(self):
         """Bias of the logits, a float32 scalar, 0 when there is none."""
         return self.similarity_head.bias()
+
+    def freeze(self, images=None, texts=None, similarity=None):
+        """Chooses what trains; saved along with the model. Call it before `compile`.
+
+        Args:
+            images: `"all"` freezes the image tower and its projection, `"tower"` the
+                tower alone, a number all of the tower but its last blocks and what
+                follows them, `"none"` nothing. Defaults to `None`: as it is.
+            texts: The same of the text side. Defaults to `None`.
+            similarity: Boolean, whether the temperature and the bias are frozen.
+                Defaults to `None`: as it is.
+
+        Raises:
+            ValueError: If a choice is unknown, or a tower has fewer blocks.
+        """
+        choices = {"images": images, "texts": texts, "similarity": similarity}
+        freezing.freeze(self, **choices)
+        self.frozen |= {name: value for name, value in choices.items() if value is not None}
 
     def call(self, inputs, training=None):
         texts = self.encode_texts(
@@ -200,17 +228,22 @@ class DualEncoder(Presets, keras.Model):
         config["initial_temperature"] = self.initial_temperature
         config["use_logit_bias"] = self.use_logit_bias
         config["max_scale"] = self.max_scale
+        config["frozen"] = dict(self.frozen)
         return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
+        frozen = config.pop("frozen", {})
         for name in ("image_encoder", "text_encoder", "preprocessor"):
             config[name] = keras.saving.deserialize_keras_object(
                 config[name], custom_objects=custom_objects
             )
-        return cls(**config)
+        model = cls(**config)
+        model.freeze(**frozen)
+        return model
 
 
-def _to_unit(x, projection):
-    return l2_normalize(x if projection is None else projection(x))
+def _project(x, projection, normalize):
+    x = x if projection is None else projection(x)
+    return l2_normalize(x) if normalize else ops.cast(x, "float32")

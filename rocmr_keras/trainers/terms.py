@@ -6,9 +6,11 @@ class Terms:
     """The weights of the training objective: every defence is a choice of them.
 
     With `L` a retrieval loss, `I`, `T` the clean and `I'`, `T'` the adversarial
-    embeddings of a batch, the objective is the weighted sum of the terms below. A term
-    of weight zero costs nothing: a view that no term uses is neither attacked nor
-    encoded.
+    embeddings of a batch, the objective is the weighted sum of the terms below. `f`,
+    `f'` and `r` are embeddings of an image before they are scaled to length 1: of the
+    model, clean and adversarial, and of a frozen reference, always clean; likewise `g`,
+    `g'` and `q` of a text. A term of weight zero costs nothing: a view that no term uses is
+    neither attacked nor encoded.
 
     Args:
         clean: Float, weight of `L(I, T)`. Defaults to `0.0`, like all of them.
@@ -17,12 +19,20 @@ class Terms:
         adversarial_pairs: Float, weight of `L(I', T')`.
         image_views: Float, weight of `L(I, I')`.
         text_views: Float, weight of `L(T, T')`.
+        image_anchor: Float, weight of `|f' - r|^2`, the mean over the batch.
+        text_anchor: Float, weight of `|g' - q|^2`.
+        image_drift: Float, weight of `|f - r|^2`: how far clean images have gone.
+        text_drift: Float, weight of `|g - q|^2`.
+        consistency: Float, weight of the symmetric divergence of the clean logits from
+            the adversarial ones, the mean over those of `(I', T)`, `(I, T')` and
+            `(I', T')` whose own weight is positive.
         text_first: Bool, whether the image is attacked against the adversarial
             text; else both are attacked against the clean other side.
             Defaults to `False`.
 
     Raises:
-        ValueError: If a weight is negative, or all are zero.
+        ValueError: If a weight is negative, all are zero, or `consistency` has no
+            adversarial logits to compare with.
 
     Example:
 
@@ -39,6 +49,11 @@ class Terms:
         adversarial_pairs=0.0,
         image_views=0.0,
         text_views=0.0,
+        image_anchor=0.0,
+        text_anchor=0.0,
+        image_drift=0.0,
+        text_drift=0.0,
+        consistency=0.0,
         text_first=False,
     ):
         self.clean = clean
@@ -47,17 +62,31 @@ class Terms:
         self.adversarial_pairs = adversarial_pairs
         self.image_views = image_views
         self.text_views = text_views
+        self.image_anchor = image_anchor
+        self.text_anchor = text_anchor
+        self.image_drift = image_drift
+        self.text_drift = text_drift
+        self.consistency = consistency
         self.text_first = text_first
-        weights = [weight for weight, _, _ in self.blocks()]
-        if min(weights) < 0 or max(weights) == 0:
+        self._check()
+
+    def _check(self):
+        weights = [weight for weight, *_ in (*self.blocks(), *self.distances())]
+        if min(*weights, self.consistency) < 0 or max(weights) == 0:
             raise ValueError(
                 "The weights of `Terms` must not be negative, and one must be "
                 f"positive. Received: {self.get_config()}. "
                 "Start from a preset, e.g. terms='rocmr'."
             )
+        if self.consistency and not self.adversarial_blocks():
+            raise ValueError(
+                "`consistency` compares clean with adversarial logits. Received: "
+                f"consistency={self.consistency} without adversarial pairs. Give "
+                "`adversarial_images` or `adversarial_texts` a weight too."
+            )
 
     def blocks(self):
-        """Returns `(weight, row view, column view)` of every term."""
+        """Returns `(weight, row view, column view)` of every retrieval term."""
         return (
             (self.clean, "images", "texts"),
             (self.adversarial_images, "adversarial_images", "texts"),
@@ -67,9 +96,38 @@ class Terms:
             (self.text_views, "texts", "adversarial_texts"),
         )
 
+    def distances(self):
+        """Returns `(weight, view, modality)` of every distance to the reference."""
+        return (
+            (self.image_anchor, "adversarial_images", "images"),
+            (self.text_anchor, "adversarial_texts", "texts"),
+            (self.image_drift, "images", "images"),
+            (self.text_drift, "texts", "texts"),
+        )
+
+    def adversarial_blocks(self):
+        """Returns the pairs of views that `consistency` compares with the clean pair."""
+        return [tuple(views) for weight, *views in self.blocks()[1:4] if weight]
+
     def uses(self, view):
         """Returns whether a term of positive weight needs the view."""
-        return any(weight and view in views for weight, *views in self.blocks())
+        if self.consistency and view in ("images", "texts"):
+            return True
+        return self.retrieves(view) or self.measures(view)
+
+    def retrieves(self, view=None):
+        """Returns whether a retrieval term, or one with the view, has a weight."""
+        return any(
+            weight and (view is None or view in views) for weight, *views in self.blocks()
+        )
+
+    def measures(self, view):
+        """Returns whether a distance to the reference needs the view."""
+        return any(weight and view == name for weight, name, _ in self.distances())
+
+    def refers(self, modality):
+        """Returns whether a term needs the reference's embeddings of a modality."""
+        return any(weight and modality == name for weight, _, name in self.distances())
 
     def get_config(self):
         return {
@@ -79,6 +137,11 @@ class Terms:
             "adversarial_pairs": self.adversarial_pairs,
             "image_views": self.image_views,
             "text_views": self.text_views,
+            "image_anchor": self.image_anchor,
+            "text_anchor": self.text_anchor,
+            "image_drift": self.image_drift,
+            "text_drift": self.text_drift,
+            "consistency": self.consistency,
             "text_first": self.text_first,
         }
 
@@ -105,6 +168,17 @@ PRESETS = {
     "mmcoa": Terms(adversarial_images=0.5, adversarial_texts=0.5),
     # "Multimodal adversarial training", 2024 (arXiv:2405.18770).
     "mat": Terms(adversarial_pairs=1.0, text_first=True),
+    # Schlarmann et al., 2024 (arXiv:2402.12336): the image tower alone, no captions.
+    "fare": Terms(image_anchor=1.0),
+    # Abad Rocamora et al., 2025 (arXiv:2506.03355): the text tower alone. The paper edits
+    # characters, outside of the step; here an attack on tokens or embeddings trains.
+    "leaf": Terms(text_anchor=1.0),
+    # Gan et al., 2020 (arXiv:2006.06195): one side perturbed at a time, against the other
+    # side clean. There region features are perturbed, here pixels; its divergence weighs
+    # 1.0 to 1.5 of the clean term, which is 0.5 here.
+    "villa": Terms(
+        clean=0.5, adversarial_images=0.25, adversarial_texts=0.25, consistency=0.5
+    ),
 }
 
 

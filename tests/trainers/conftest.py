@@ -126,6 +126,23 @@ def make_trainer(make_flat_model, make_attacks):
 
 
 @pytest.fixture(scope="session")
+def make_anchored(make_flat_model):
+    """A trainer of `fare` or `leaf`, whose other side is frozen."""
+
+    def make_anchored(terms="fare", model=None, num_steps=1, **options):
+        model = model or make_flat_model()
+        if terms == "leaf":
+            attack = {"text_attack": EmbeddingPGD(0.3, num_steps, keep_best=False, seed=2)}
+            model.freeze(images="all", similarity=True)
+        else:
+            attack = {"image_attack": PGD(0.05, num_steps, keep_best=False, seed=1)}
+            model.freeze(texts="all", similarity=True)
+        return RoCMR(model, terms=terms, **{**attack, **options})
+
+    return make_anchored
+
+
+@pytest.fixture(scope="session")
 def assign_weights():
     """Gives a model the same small weights on every backend."""
 

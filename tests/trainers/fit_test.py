@@ -230,3 +230,14 @@ def test_mixed_precision(policy, num_layers, loss, set_policy, make_model, make_
     # The first scale of float16 may be too large: then nothing moves, by design.
     if not scaled:
         assert any(np.any(old != new) for old, new in zip(before, trainer.get_weights()))
+
+
+@pytest.mark.parametrize("terms", ["fare", "leaf"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_of_distances(policy, terms, set_policy, make_model, make_anchored, batch):
+    set_policy(policy)
+    trainer = make_anchored(terms, make_model())
+    trainer.compile(keras.optimizers.AdamW(1e-3), run_eagerly=True)
+    logs = [trainer.train_on_batch(batch, return_dict=True) for _ in range(2)]
+    assert all(np.isfinite(log["loss"]) and log["loss"] > 0.0 for log in logs)
+    assert all(np.all(np.isfinite(weight)) for weight in trainer.get_weights())

@@ -74,3 +74,27 @@ def test_equal_to_the_golden_file(name, tolerance, figures):
 
 def test_training_on_repeated_tokens_reduces_the_loss(figures):
     assert figures["losses"][2] < figures["losses"][0]
+
+
+@pytest.mark.parametrize("preset", ["fare", "leaf", "villa"])
+def test_losses_of_the_presets_that_keep_to_a_reference(
+    preset, make_model, make_batch, make_trainer, make_anchored, assign_weights
+):
+    """On views that are given: what is drawn at random differs between backends."""
+    model, batch = make_model(normalization="batch"), make_batch()
+    assign_weights(model)
+    model.similarity_head.logit_scale.assign(2.6)
+    make = make_trainer if preset == "villa" else make_anchored
+    trainer = make(preset, model=model)
+    shift = np.random.RandomState(1).uniform(-0.05, 0.05, size=batch["images"].shape)
+    moved = {**batch, "adversarial_images": (batch["images"] + shift).astype("float32")}
+    rows = 0.05 * np.random.RandomState(2).normal(size=(4, 6, 8)).astype("float32")
+    moved["text_perturbation"] = rows
+    options = {"training": False, "normalize": False}
+    moved["reference_images"] = model.encode_images(batch["images"], **options)
+    tokens = batch["token_ids"], batch["padding_mask"]
+    moved["reference_texts"] = model.encode_texts(*tokens, **options)
+    views = trainer(moved, training=False)
+    loss = float(ops.convert_to_numpy(trainer.compute_loss(x=moved, y_pred=views)))
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert loss == pytest.approx(golden[f"loss_of_{preset}"], rel=1e-4)

@@ -17,13 +17,33 @@ def test_every_argument_is_a_config_key():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_weights_of_a_preset_sum_to_one(name):
-    assert sum(weight for weight, _, _ in PRESETS[name].blocks()) == pytest.approx(1.0)
+    # But for the divergence, which comes on top.
+    terms = PRESETS[name]
+    weights = [weight for weight, *_ in (*terms.blocks(), *terms.distances())]
+    assert sum(weights) == pytest.approx(1.0)
 
 
 def test_uses():
     chosen = Terms(adversarial_images=1.0)
     assert chosen.uses("adversarial_images") and chosen.uses("texts")
     assert not chosen.uses("images") and not chosen.uses("adversarial_texts")
+
+
+def test_distances_use_their_view_and_the_reference():
+    chosen = Terms(image_anchor=1.0, text_drift=0.5)
+    assert chosen.uses("adversarial_images") and chosen.uses("texts")
+    assert not chosen.uses("images") and not chosen.uses("adversarial_texts")
+    assert chosen.refers("images") and chosen.refers("texts")
+    assert not chosen.retrieves()
+    assert not Terms(text_anchor=1.0).refers("images")
+
+
+def test_consistency_compares_what_is_trained():
+    chosen = Terms(adversarial_texts=1.0, consistency=0.5)
+    assert chosen.adversarial_blocks() == [("images", "adversarial_texts")]
+    assert chosen.uses("texts") and not chosen.uses("adversarial_images")
+    with pytest.raises(ValueError, match="without adversarial pairs. Give"):
+        Terms(clean=1.0, consistency=1.0)
 
 
 def test_get():

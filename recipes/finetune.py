@@ -1,0 +1,92 @@
+r"""Makes a trained dual encoder robust, and reports what an attack leaves of it.
+
+    KERAS_BACKEND=torch python recipes/finetune.py --model=runs/standard/model.keras \
+        --preset=tecoa --output=runs/tecoa
+
+goes on from the weights of a model and writes what `train.py` writes, so that
+`evaluate.py` and `compare.py` take the output as well. `--preset=fare` and `leaf` train one tower
+against a frozen copy of the model and freeze the rest by themselves. `--freeze_images=2`
+trains the last two blocks of the image tower, `--lora_rank=8` low-rank updates of whatever
+tower is not frozen; `--layer_decay=0.75` slows down the first layers.
+"""
+
+import common_flags
+import keras
+import training
+from absl import app
+from absl import flags
+
+import rocmr_keras as rk
+
+FLAGS = flags.FLAGS
+
+common_flags.define_data_flags()
+common_flags.define_evaluation_flags()
+training.define_training_flags(epochs=5, learning_rate=1e-4, weight_decay=1e-4)
+flags.DEFINE_string(
+    "model",
+    None,
+    "path.keras, preset:HANDLE (of KerasHub) or offline:NAME (weights inside packages).",
+    required=True,
+)
+flags.DEFINE_integer("image_size", 128, "Side of the images in pixels, for offline:NAME.")
+flags.DEFINE_integer("projection_dim", 256, "Width of the common space, for offline:NAME.")
+for side in ("images", "texts"):
+    flags.DEFINE_string(
+        f"freeze_{side}",
+        "none",
+        "none, tower, all (the projection too), or how many of the last blocks train.",
+    )
+flags.DEFINE_integer("lora_rank", 0, "Rank of LoRA in the towers that train; 0: no LoRA.")
+flags.DEFINE_float("layer_decay", 1.0, "Learning rate of a block, of the next one's.")
+flags.DEFINE_bool("remat", False, "Compute blocks again, to save memory.")
+flags.DEFINE_float("ema", 0.0, "Momentum of the average of weights; 0: no average.")
+
+
+def load_model():
+    """Returns the model that `--model` names."""
+    kind, _, name = FLAGS.model.partition(":")
+    if kind == "preset":
+        return rk.models.DualEncoder.from_preset(name)
+    if kind == "offline":
+        size = (FLAGS.image_size, FLAGS.image_size)
+        return rk.models.pretrained(
+            name, image_size=size, projection_dim=FLAGS.projection_dim
+        )
+    return keras.saving.load_model(FLAGS.model)
+
+
+def choose_what_trains(model):
+    """Freezes what the flags name, and what the terms do not train."""
+    terms = training.read_terms()
+    choices = {"images": FLAGS.freeze_images, "texts": FLAGS.freeze_texts}
+    for modality, choice in choices.items():
+        idle = not terms.retrieves() and not terms.refers(modality)
+        choices[modality] = "all" if idle else int(choice) if choice.isdigit() else choice
+    model.freeze(**choices, similarity=not terms.retrieves())
+    towers = {"images": model.image_encoder, "texts": model.text_encoder}
+    for modality, tower in towers.items():
+        if FLAGS.lora_rank and choices[modality] not in ("tower", "all"):
+            rk.models.enable_lora(tower, FLAGS.lora_rank)
+        if FLAGS.precision != "float32":
+            rk.models.set_precision(tower, FLAGS.precision)
+        if FLAGS.remat:
+            rk.models.rematerialize(tower)
+
+
+def main(_):
+    splits = training.start()
+    model = load_model()
+    choose_what_trains(model)
+    options = {"multipliers": rk.models.layerwise_multipliers(model, FLAGS.layer_decay)}
+    if FLAGS.layer_decay == 1.0:
+        options = {}
+    if FLAGS.ema:
+        # Keras puts the average in place of the weights when training ends.
+        options |= {"use_ema": True, "ema_momentum": FLAGS.ema}
+    optimizer = rk.trainers.LayerwiseAdamW if "multipliers" in options else keras.optimizers.AdamW
+    training.train(model, splits, optimizer, **options)
+
+
+if __name__ == "__main__":
+    app.run(main)

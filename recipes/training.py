@@ -1,0 +1,132 @@
+"""What `train.py` and `finetune.py` share: objective, attacks, optimizer and the loop."""
+
+import os
+
+import common_flags
+import keras
+import run_report
+from absl import flags
+
+import rocmr_keras as rk
+
+FLAGS = flags.FLAGS
+
+
+def define_training_flags(epochs, learning_rate, weight_decay):
+    """Defines objective, budgets, schedule and output; the defaults are the recipe's."""
+    flags.DEFINE_string("output", "runs/train", "Folder for everything the run writes.")
+    flags.DEFINE_bool("resume", False, "Go on from the last epoch that was saved.")
+    flags.DEFINE_enum("preset", "rocmr", sorted(rk.trainers.PRESETS), "Training objective.")
+    flags.DEFINE_list(
+        "terms", None, "Weights instead of the preset's: clean=0.1,adversarial_pairs=0.9."
+    )
+    common_flags.define_budget(
+        "image_epsilon", 8 / 255, "Training budget, linf on [0, 1]."
+    )
+    flags.DEFINE_integer("image_steps", 2, "PGD steps on images in training.")
+    flags.DEFINE_enum("text_attack", "embeddings", ["embeddings", "tokens"], "On texts.")
+    common_flags.define_budget("text_epsilon", 0.3, "Share of a token embedding's norm.")
+    flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
+    flags.DEFINE_integer("text_candidates", 8, "Swaps tried exactly in training.")
+    flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
+    flags.DEFINE_integer("epochs", epochs, "Passes over the images.")
+    flags.DEFINE_integer("batch_size", 64, "Image-caption pairs in a batch.")
+    flags.DEFINE_float(
+        "learning_rate", learning_rate, "Peak of a warm-up and cosine schedule."
+    )
+    flags.DEFINE_float("weight_decay", weight_decay, "Of AdamW.")
+    flags.DEFINE_float("shift", 0.1, "Augmentation: the most an image moves, of its side.")
+    flags.DEFINE_bool("mirror", False, "Augmentation: mirror half of the images.")
+    flags.DEFINE_enum(
+        "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Policy."
+    )
+    flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
+    flags.DEFINE_enum(
+        "evaluate_on", "test", ["test", "validation", "none"], "Split to attack and report."
+    )
+
+
+def start():
+    """Seeds, sets the precision, writes the flags; returns the splits of the data."""
+    keras.utils.set_random_seed(FLAGS.seed)
+    keras.config.set_dtype_policy(FLAGS.precision)
+    run_report.write_flags(FLAGS.output)
+    return common_flags.load_data()
+
+
+def read_terms():
+    """Returns the weights of the objective that the flags name."""
+    if not FLAGS.terms:
+        return rk.trainers.PRESETS[FLAGS.preset]
+    named = (term.partition("=") for term in FLAGS.terms)
+    return rk.trainers.Terms(**{name: float(weight) for name, _, weight in named})
+
+
+def build_attacks(terms):
+    """Returns the attacks that the terms train on, as arguments of `RoCMR`."""
+    attacks = {}
+    if terms.uses("adversarial_images"):
+        attacks["image_attack"] = rk.attacks.PGD(
+            FLAGS.image_epsilon, FLAGS.image_steps, keep_best=False, seed=FLAGS.seed
+        )
+    if not terms.uses("adversarial_texts"):
+        return attacks
+    if FLAGS.text_attack == "embeddings":
+        attacks["text_attack"] = rk.attacks.EmbeddingPGD(
+            FLAGS.text_epsilon, FLAGS.text_steps, keep_best=False, seed=FLAGS.seed
+        )
+    else:
+        # A distance has no gradient where the text is clean.
+        attacks["text_attack"] = rk.attacks.TokenSubstitution(
+            1,
+            FLAGS.text_candidates,
+            random_start=terms.measures("adversarial_texts"),
+            seed=FLAGS.seed,
+        )
+    return attacks
+
+
+def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
+    """Trains, saves and reports a model.
+
+    `optimizer` is a class like AdamW, `options` are further arguments of it.
+    """
+    num_steps = FLAGS.epochs * -(-len(splits["train"]) // FLAGS.batch_size)
+    terms = read_terms()
+    trainer = rk.RoCMR(model, terms=terms, **build_attacks(terms))
+    warmup = num_steps // 20
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, num_steps - warmup, warmup_target=FLAGS.learning_rate, warmup_steps=warmup
+    )
+    trainer.compile(
+        optimizer(rate, weight_decay=FLAGS.weight_decay, global_clipnorm=1.0, **options)
+    )
+    _fit(trainer, splits["train"], num_steps)
+    run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
+    if FLAGS.evaluate_on != "none":
+        run_report.report(model, splits[FLAGS.evaluate_on], FLAGS.output, FLAGS.seed)
+
+
+def _fit(trainer, split, num_steps):
+    checkpoint = rk.callbacks.Checkpoint(os.path.join(FLAGS.output, "state.npz"))
+    epoch = checkpoint.restore(trainer) if FLAGS.resume else 0
+    dataset = rk.data.batches(
+        split,
+        trainer.dual_encoder.preprocessor,
+        FLAGS.batch_size,
+        seed=FLAGS.seed,
+        augment=rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed),
+        initial_epoch=epoch,
+    )
+    log = os.path.join(FLAGS.output, "history.csv")
+    callbacks = [checkpoint, keras.callbacks.CSVLogger(log, append=epoch > 0)]
+    if trainer.image_attack or trainer.text_attack:
+        steps = max(int(FLAGS.warmup * num_steps), 1)
+        callbacks.insert(0, rk.callbacks.EpsilonWarmup(steps))
+    trainer.fit(
+        dataset,
+        initial_epoch=epoch,
+        epochs=FLAGS.epochs,
+        callbacks=callbacks,
+        shuffle=False,  # The dataset shuffles itself.
+    )

@@ -1,0 +1,93 @@
+"""What `RoCMR` refuses: attacks, references and batches that do not fit its terms."""
+
+_MODALITIES = {"images": ("images",), "texts": ("embeddings", "tokens")}
+
+
+def check_attacks(terms, attacks):
+    """Refuses attacks that are missing or perturb something else.
+
+    Args:
+        terms: A `Terms`.
+        attacks: Dict of an attack or `None` for `"images"` and `"texts"`.
+
+    Raises:
+        ValueError: If one does not fit.
+    """
+    for modality, attack in attacks.items():
+        name = f"{modality[:-1]}_attack"
+        if attack is None and terms.uses(f"adversarial_{modality}"):
+            raise ValueError(
+                f"The terms train on adversarial {modality} and need `{name}`. "
+                f"Received: {name}=None, terms={terms.get_config()}. "
+                "Pass an attack, or choose terms that do without."
+            )
+        if attack is not None and attack.modality not in _MODALITIES[modality]:
+            raise ValueError(
+                f"`{name}` must perturb one of {_MODALITIES[modality]}. Received: "
+                f"{type(attack).__name__}, which perturbs {attack.modality!r}. "
+                "Choose an attack that fits."
+            )
+
+
+def check_random_start(attack):
+    """Refuses an attack on a distance that is zero, like its gradient, where it starts."""
+    if not getattr(attack, "random_start", True):
+        raise ValueError(
+            "An attack on the distance to the reference must start at random: the "
+            f"gradient is zero at the clean input. Received: {type(attack).__name__} with "
+            "random_start=False. Set random_start=True."
+        )
+
+
+def check_reference(reference, model):
+    """Refuses a reference that would move along with the model."""
+    moving = {id(weight) for weight in model.trainable_weights}
+    if any(id(weight) in moving for weight in reference.weights):
+        raise ValueError(
+            "`reference` must share no trained weight with `model`. Received: "
+            f"reference={reference}. Pass another model, or None for a copy."
+        )
+
+
+def check_frozen(terms, model):
+    """Refuses weights that no term trains: weight decay would move them on some backends.
+
+    Args:
+        terms: A `Terms`.
+        model: A `DualEncoder`.
+
+    Raises:
+        ValueError: If only distances to the reference are trained, and something besides
+            the towers that they measure is trainable.
+    """
+    if terms.retrieves():
+        return
+    trained = set()
+    for modality, side in (("images", "image"), ("texts", "text")):
+        for part in (f"{side}_encoder", f"{side}_projection"):
+            layer = getattr(model, part, None)
+            if terms.refers(modality) and layer is not None:
+                trained |= {id(weight) for weight in layer.trainable_weights}
+    idle = [weight.path for weight in model.trainable_weights if id(weight) not in trained]
+    if idle:
+        others = ["images"] * (not terms.refers("images")) + ["texts"] * (
+            not terms.refers("texts")
+        )
+        frozen = [*(f'{name}="all"' for name in others), "similarity=True"]
+        raise ValueError(
+            "Weights that the terms do not train must be frozen. Received: trainable "
+            f"{', '.join(idle[:3])} ({len(idle)} in all), terms={terms.get_config()}. "
+            f"Call model.freeze({', '.join(frozen)})."
+        )
+
+
+def check_batch(data, batch, others):
+    """Refuses data that is not one dict."""
+    if not isinstance(batch, dict) or any(other is not None for other in others):
+        parts = data if isinstance(data, tuple) else (data,)
+        kinds = ", ".join(type(part).__name__ for part in parts)
+        raise ValueError(
+            "RoCMR takes batches that are one dict, without targets or sample "
+            f"weights: the pairs are the supervision. Received: ({kinds}). "
+            "Call `fit(dataset_of_dicts)` or `fit(dict_of_arrays)`."
+        )

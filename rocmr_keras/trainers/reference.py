@@ -1,0 +1,33 @@
+"""The frozen model that distances are measured to."""
+
+import os
+import tempfile
+
+
+def frozen_copy(model):
+    """Returns a copy of a dual encoder that never trains.
+
+    The weights go through a file, which also merges LoRA into them.
+
+    Args:
+        model: A `DualEncoder`, or a Keras model with a config that rebuilds it.
+
+    Returns:
+        A model of the same class, without a preprocessor: it is fed tensors.
+    """
+    config = model.get_config()
+    if "preprocessor" in config:
+        config["preprocessor"] = None
+    copy = type(model).from_config(config)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.weights.h5")
+        model.save_weights(path)
+        copy.load_weights(path)
+    return freeze(copy)
+
+
+def freeze(reference):
+    """Freezes a model and everything in it, and returns it."""
+    # Also where it was loaded as frozen: the flag does not reach layers made since.
+    reference.trainable = False
+    return reference
