@@ -63,7 +63,8 @@ class _Rematerialized:
         moving = [_is_float(argument) for argument in arguments]
         weights = self.block.trainable_variables
         state = self.block.non_trainable_variables
-        before = [ops.convert_to_tensor(variable) for variable in state]
+        # The product copies: what is assigned below must not reach the second pass.
+        before = [ops.convert_to_tensor(variable) * 1 for variable in state]
         changed = []
 
         def compute(*tensors):

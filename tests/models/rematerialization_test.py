@@ -27,7 +27,7 @@ def test_attack_and_training_step_are_the_same_with_dropout_and_batch_statistics
     for ours, theirs in zip(plain.variables, again.variables, strict=True):
         if "conv_2/kernel" in ours.path:
             ours.assign(0.1 * np.random.RandomState(0).normal(size=ours.shape))
-        theirs.assign(ours)
+        theirs.assign(ops.convert_to_numpy(ours))
     model = again.dual_encoder
     blocks = [*rematerialize(model.image_encoder), *rematerialize(model.text_encoder)]
     assert len(blocks) == 3
