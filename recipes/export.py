@@ -79,6 +79,8 @@ def describe(manifest):
 
 
 def main(_):
+    if FLAGS.gallery == "folder" and not FLAGS.images:
+        raise app.UsageError("--gallery=folder needs --images, the folder.")
     model = keras.saving.load_model(FLAGS.model)
     gallery, queries = build_gallery(model)
     index = FLAGS.index

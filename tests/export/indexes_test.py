@@ -98,7 +98,7 @@ def test_config(index):
     assert indexes.get(index) is index
 
 
-@pytest.mark.parametrize("name, value", [("num_cells", -1), ("num_probes", 0)])
+@pytest.mark.parametrize("name, value", [("num_cells", 0), ("num_probes", 0)])
 def test_mistakes(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be 1 or more. Received: {name}={value}"):
         InvertedFileIndex(**{name: value})

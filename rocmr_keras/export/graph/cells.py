@@ -32,7 +32,7 @@ class CellSearch(tf.Module):
         nothing = tf.zeros([tf.maximum(1 - count, 0), table.shape[1]])
         queries = tf.concat([queries, nothing], axis=0)
         near = tf.matmul(queries, self.centroids, transpose_b=True)
-        near = tf.argsort(near, direction="DESCENDING", stable=True)
+        _, near = tf.math.top_k(near, tf.shape(near)[1])
         sizes = tf.gather(self.sizes, near)
         enough = 1 + tf.reduce_sum(tf.cast(tf.cumsum(sizes, axis=1) < k, "int32"), axis=1)
         probes = tf.maximum(enough, self.num_probes)
