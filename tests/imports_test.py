@@ -22,9 +22,11 @@ ALLOWED = {
     "evaluation": {"attacks"},
     "callbacks": set(),
     "data": set(),
+    "export": {"data", "models", "version"},
 }
 
-# `data` feeds every backend through TensorFlow; the rest computes with Keras alone.
+# `data` feeds every backend through TensorFlow and `export` writes for it; the rest computes
+# with Keras alone.
 FRAMEWORK_FILES = {
     "backend/tensorflow.py": {"tensorflow"},
     "backend/jax.py": {"jax"},
@@ -32,6 +34,8 @@ FRAMEWORK_FILES = {
 }
 ROOM_FRAMEWORKS = {
     "data": {"tensorflow", "tensorflow_text", "keras_hub"},
+    # TensorFlow as the runtime of output.
+    "export": {"tensorflow", "tensorflow_text", "keras_hub"},
     # Inside functions only: it loads TensorFlow.
     "models/hub": {"keras_hub"},
 }

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import rocmr_keras as rk
+
 ROOT = pathlib.Path(__file__).parents[1]
 COLORS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (30, 60, 220)}
 WORDS = ("square", "field", "surface", "patch")
@@ -120,6 +122,8 @@ def test_train_resume_and_compare(captions, tmp_path):
     texts = [keras.saving.load_model(path).text_encoder.get_weights() for path in paths]
     for before, after in zip(*texts, strict=True):
         np.testing.assert_array_equal(before, after)
+    if keras.config.backend() == "tensorflow":  # Elsewhere it is a process more.
+        export_and_verify(tmp_path, data)
     if keras.config.backend() == "torch":  # Elsewhere compiling it takes minutes.
         output = f"--output={tmp_path}/auto"
         out = run("evaluate.py", model, output, *data, "--attacks=fast", "--audit")
@@ -135,3 +139,13 @@ def test_benchmark():
     assert "| PGD-1, best iterate | " in out
     out = run("benchmark.py", "--what=memory", "--images=6", *small)
     assert "6 images, 30 captions: at most " in out
+
+
+def export_and_verify(folder, data):
+    flags = [f"--model={folder}/rocmr-0/model.keras", f"--output={folder}/serving", *data]
+    out = run("export.py", *flags, "--index=ivf", "--num_cells=2", "--num_probes=2")
+    assert "search_by_text(k: int32 , texts: string [None])" in out
+    assert "6 items, recall@10 of --index=ivf: 1.000" in out
+    manifest = rk.export.verify(folder / "serving" / "1")
+    assert "--epochs=2" in manifest["flags"] and manifest["report"]["run"]["flags"]["epochs"] == 2
+    assert [path.name for path in (folder / "serving").iterdir()] == ["1"]
