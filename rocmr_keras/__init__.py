@@ -4,6 +4,7 @@ from rocmr_keras import attacks
 from rocmr_keras import callbacks
 from rocmr_keras import data
 from rocmr_keras import evaluation
+from rocmr_keras import export
 from rocmr_keras import layers
 from rocmr_keras import losses
 from rocmr_keras import models
@@ -18,6 +19,7 @@ __all__ = [
     "callbacks",
     "data",
     "evaluation",
+    "export",
     "layers",
     "losses",
     "models",

@@ -1,0 +1,112 @@
+"""Folders that appear whole or not at all, and the checksums of what is in them."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+
+
+@contextlib.contextmanager
+def new_folder(path, overwrite=False):
+    """Yields an empty folder beside `path` that takes its name when all went well.
+
+    Its temporary name begins with a dot, so a server that watches the parent for version
+    folders does not see it. With `overwrite` the folder before is moved away first and
+    removed last: a moment without a folder of that name remains.
+
+    Args:
+        path: Path that must not exist, unless `overwrite`.
+        overwrite: Bool, whether to replace what is there. Defaults to `False`.
+
+    Raises:
+        ValueError: If `path` exists and may not be replaced.
+    """
+    path = pathlib.Path(os.path.abspath(os.fspath(path)))
+    check_free(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.writing"
+    former = path.parent / f".{path.name}.{os.getpid()}.former"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        check_free(path, overwrite)
+        if os.path.lexists(path):
+            os.replace(path, former)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        remove(former)
+
+
+def check_free(path, overwrite):
+    """Refuses a path that exists.
+
+    Args:
+        path: Path.
+        overwrite: Bool, whether it may exist.
+
+    Raises:
+        ValueError: If it exists and may not.
+    """
+    if os.path.lexists(path) and not overwrite:
+        raise ValueError(
+            f"`path` must not exist. Received: path={os.fspath(path)!r}. Write beside it, for "
+            "example with `next_version`, or pass overwrite=True."
+        )
+
+
+def remove(path):
+    """Removes a file or folder, if there is one."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.remove(path)
+
+
+def next_version(base):
+    """Returns the path of the next version in TensorFlow Serving's layout.
+
+    A server that watches `base` serves the folder of the highest number, and changes over
+    when a higher one appears.
+
+    Args:
+        base: Path of the folder of one model, which need not exist.
+
+    Returns:
+        String, `base/1`, or one more than the highest number in `base`.
+    """
+    base = pathlib.Path(base)
+    names = [path.name for path in base.iterdir()] if base.is_dir() else []
+    numbers = [int(name) for name in names if name.isascii() and name.isdigit()]
+    return str(base / str(max(numbers, default=0) + 1))
+
+
+def checksums(folder, leave_out=()):
+    """Describes every file of a folder.
+
+    Args:
+        folder: Path.
+        leave_out: Names, relative to the folder, that are not listed.
+
+    Returns:
+        Dict from the name, with `/` and relative to the folder, to a dict of `sha256` and
+        `bytes`.
+
+    Raises:
+        ValueError: If something is neither a file nor a folder, such as a link.
+    """
+    folder, found = pathlib.Path(folder), {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ValueError(
+                "A folder of an artefact must hold plain files. Received: "
+                f"{name!r} in {str(folder)!r}, a link or device. Remove it."
+            )
+        if path.is_file() and name not in leave_out:
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name] = {"sha256": digest, "bytes": path.stat().st_size}
+    return found

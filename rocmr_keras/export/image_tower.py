@@ -1,0 +1,107 @@
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from rocmr_keras.export.encoding import Tower
+from rocmr_keras.export.files import new_folder
+from rocmr_keras.export.manifest import write_manifest
+from rocmr_keras.export.saved_model import make_examples
+
+_SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}
+_TOLERANCE = 1e-4
+
+
+def export_image_tower(model, path, format="onnx", overwrite=False):
+    """Writes the image tower for another runtime: pixels in, embeddings out.
+
+    Keras does the conversion, on the TensorFlow backend. The result is run in its own runtime
+    and compared with the model before it is moved into place.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        path: Path of the folder; it will hold `image_tower.onnx` (or `.tflite`, or
+            `.xml` and `.bin`) and `manifest.json`. Input: float32 `(n, h, w, 3)` in `[0, 1]`.
+        format: `"onnx"` (needs tf2onnx and onnxruntime), `"litert"`, or `"openvino"` (needs
+            openvino). Defaults to `"onnx"`.
+        overwrite: Bool, whether to replace `path`. Defaults to `False`.
+
+    Returns:
+        Float, the largest difference to the model's embeddings, at most 1e-4.
+
+    Raises:
+        ValueError: If the format is unknown, the backend is another, or the result differs.
+        ImportError: If a package is missing.
+
+    Example:
+
+    ```python
+    rocmr_keras.export.export_image_tower(model, "image_tower", format="litert")
+    ```
+    """
+    if format not in _SUFFIXES:
+        raise ValueError(
+            f"`format` must be one of {sorted(_SUFFIXES)}. Received: format={format!r}. "
+            "`export_saved_model` writes a SavedModel."
+        )
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(
+            "Keras converts to other formats from TensorFlow. Received: "
+            f"format={format!r} on the backend {keras.config.backend()!r}. Save the model, and "
+            "export it in a process with KERAS_BACKEND=tensorflow."
+        )
+    examples = make_examples(model)
+    images = keras.Input((*model.preprocessor.image_size, 3), dtype="float32", name="pixels")
+    tower = keras.Model(images, Tower(model, "images")(images))
+    # Keras exports to ONNX what has been called.
+    tower(examples["pixels"])
+    with new_folder(path, overwrite) as folder:
+        file = folder / f"image_tower{_SUFFIXES[format]}"
+        try:
+            tower.export(os.fspath(file), format=format, verbose=False)
+            found = _RUNNERS[format](file, examples["pixels"])
+        except ImportError as error:
+            raise ImportError(
+                f"Writing and checking {format!r} needs a package that is not installed: {error}. "
+                "Install it, or choose another `format`."
+            ) from error
+        deviation = float(np.abs(found - examples["images"]).max())
+        if not deviation <= _TOLERANCE:
+            raise ValueError(
+                "The converted tower must give the model's own embeddings. Received: a "
+                f"difference of {deviation} with format={format!r}. Choose another format."
+            )
+        write_manifest(pathlib.Path(folder), format_name=format, largest_deviation=deviation)
+    return deviation
+
+
+def _run_onnx(file, pixels):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(os.fspath(file), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: pixels})[0]
+
+
+def _run_litert(file, pixels):
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(model_path=os.fspath(file))
+    place = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(place, pixels.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(place, pixels)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def _run_openvino(file, pixels):
+    import openvino
+
+    # On some processors its default is bfloat16.
+    precise = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(os.fspath(file), "CPU", precise)
+    return compiled(pixels)[0]
+
+
+_RUNNERS = {"onnx": _run_onnx, "litert": _run_litert, "openvino": _run_openvino}
