@@ -21,6 +21,7 @@ ALLOWED = {
     "callbacks": set(),
     "data": set(),
     "export": {"data", "models", "version"},
+    "serving": {"attacks", "data"},
 }
 
 # `data` feeds every backend through TensorFlow, `export` writes SavedModels with it; the rest computes with Keras alone.
@@ -30,7 +31,7 @@ FRAMEWORK_FILES = {
     "backend/torch.py": {"torch"},
 }
 # TensorFlow as the runtime of input and output.
-RUNTIME_ROOMS = {"data", "export"}
+RUNTIME_ROOMS = {"data", "export", "serving"}
 DATA_FRAMEWORKS = {"tensorflow", "tensorflow_text", "keras_hub"}
 
 

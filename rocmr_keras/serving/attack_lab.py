@@ -3,6 +3,7 @@ import io
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import QueryEncoder
@@ -156,7 +157,7 @@ class _Bench:
 
     def _attacked(self, kind, attack):
         ids = np.arange(len(self.names), dtype="int32")
-        return QueryEncoder(self.model, kind, attack, "similarity", self.gallery, ids)
+        return QueryEncoder(self.model, kind, attack, _log_odds, self.gallery, ids)
 
     def _embed_gallery(self, pictures, batch_size=64):
         load, encoder = self.model.preprocessor.load_images, self.clean["images"]
@@ -172,6 +173,17 @@ class _Bench:
         scores = self.gallery @ np.asarray(embeddings)[0]
         order = self._order(embeddings)[:_TOP]
         return [{"name": self.names[i], "score": round(float(scores[i]), 4)} for i in order]
+
+
+def _log_odds(embeddings, target):
+    """Orders as `contrastive` does, which is its softplus, and has a gradient everywhere.
+
+    Where a model is very sure, `contrastive` is 0 in float32 and an attack stands still.
+    """
+    logits = target.scale * target.similarities(embeddings)
+    wrong = ops.logsumexp(ops.where(target.positives, -1e9, logits), axis=-1)
+    right = ops.logsumexp(ops.where(target.positives, logits, -1e9), axis=-1)
+    return ops.reshape(wrong - right, (-1,))
 
 
 def _substitution(count, seed):

@@ -79,8 +79,7 @@ class Page:
     async def _attack(self, request):
         if self.lab is None:
             raise RequestError(
-                "This server was started without models to attack. Name them with "
-                "--attack_models.",
+                "This server was started without models to attack. Name them with --attack_models.",
                 "UNIMPLEMENTED",
             )
         # A page from elsewhere cannot send this type without asking first.

@@ -17,7 +17,9 @@ from rocmr_keras.serving.rpc import status
 
 logger = logging.getLogger(__name__)
 
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
+_MODEL = (
+    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
+)
 _PREDICT = re.compile(_MODEL + r":(?P<method>predict|classify|regress)")
 _STATUS = re.compile(_MODEL + r"(?P<metadata>/metadata)?")
 _BODY_SECONDS = 60

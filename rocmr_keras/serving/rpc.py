@@ -105,9 +105,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 def metadata(name, servable):
     """Returns the `GetModelMetadataResponse` of a servable."""
     signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=servable.signature_defs)
-    response = get_model_metadata_pb2.GetModelMetadataResponse(
-        model_spec=_spec(name, servable)
-    )
+    response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=_spec(name, servable))
     response.metadata["signature_def"].Pack(signatures)
     return response
 

@@ -32,15 +32,13 @@ def test_image_within_the_budget(lab, make_png):
 
 
 def test_text(lab):
-    for count in (1, 2):
-        result = lab.attack_text("red green", count)[0]
-        assert result["original"] == "red green"
-        before, after = result["original"].split(), result["attacked"].split()
-        assert len(after) == 2 and set(after) <= {"red", "green", "blue"}
-        assert 0 <= sum(a != b for a, b in zip(before, after)) <= count
-        assert [item["score"] for item in result["after"]] == sorted(
-            (item["score"] for item in result["after"]), reverse=True
-        )
+    result = lab.attack_text("red green", num_substitutions=1)[0]
+    assert result["original"] == "red green"
+    before, after = result["original"].split(), result["attacked"].split()
+    assert len(after) == 2 and set(after) <= {"red", "green", "blue"}
+    assert sum(a != b for a, b in zip(before, after)) <= 1
+    scores = [item["score"] for item in result["after"]]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize("epsilon", [0, -1, 17, None, "8", True, float("nan")])
