@@ -23,6 +23,7 @@ ALLOWED = {
     "callbacks": set(),
     "data": set(),
     "export": {"data", "models", "version"},
+    "serving": {"attacks", "data"},
 }
 
 # `data` feeds every backend through TensorFlow and `export` writes for it; the rest computes
@@ -36,6 +37,7 @@ ROOM_FRAMEWORKS = {
     "data": {"tensorflow", "tensorflow_text", "keras_hub"},
     # TensorFlow as the runtime of output.
     "export": {"tensorflow", "tensorflow_text", "keras_hub"},
+    "serving": {"tensorflow"},
     # Inside functions only: it loads TensorFlow.
     "models/hub": {"keras_hub"},
 }

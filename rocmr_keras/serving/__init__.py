@@ -1,0 +1,19 @@
+"""A thin server that speaks TensorFlow Serving's protocol; needs the extra `serve`."""
+
+from rocmr_keras.serving.attack_lab import AttackLab
+from rocmr_keras.serving.model_versions import ModelVersions
+from rocmr_keras.serving.page import Page
+from rocmr_keras.serving.request_error import RequestError
+from rocmr_keras.serving.servable import Servable
+from rocmr_keras.serving.server import Server
+from rocmr_keras.serving.thumbnails import Thumbnails
+
+__all__ = [
+    "AttackLab",
+    "ModelVersions",
+    "Page",
+    "RequestError",
+    "Servable",
+    "Server",
+    "Thumbnails",
+]

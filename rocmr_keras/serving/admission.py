@@ -1,0 +1,54 @@
+import asyncio
+import concurrent.futures
+import contextlib
+
+from rocmr_keras.serving.request_error import RequestError
+
+
+class Admission:
+    """Runs requests on a few threads, and turns away what would wait in too long a line.
+
+    However many connections there are, no more than `num_threads` requests run and no more
+    than `max_waiting` are in memory.
+
+    Args:
+        num_threads: Int, requests that run at the same time. Defaults to `2`.
+        max_waiting: Int, requests taken in and not yet answered. Defaults to `1024`.
+
+    Attributes:
+        num_admitted: Int, requests taken in and not yet answered, now.
+    """
+
+    def __init__(self, num_threads=2, max_waiting=1024):
+        for name, value in (("num_threads", num_threads), ("max_waiting", max_waiting)):
+            if value < 1:
+                raise ValueError(
+                    f"`{name}` must be at least 1. Received: {name}={value}. "
+                    "Threads are as many as cores, usually."
+                )
+        self.max_waiting = max_waiting
+        self.num_admitted = 0
+        self._executor = concurrent.futures.ThreadPoolExecutor(num_threads, "serving")
+
+    @contextlib.contextmanager
+    def place(self):
+        """Holds a place in the line, or raises `RequestError` if there is none."""
+        if self.num_admitted >= self.max_waiting:
+            raise RequestError(
+                f"The server has {self.max_waiting} requests waiting. Try again later.",
+                "UNAVAILABLE",
+            )
+        self.num_admitted += 1
+        try:
+            yield
+        finally:
+            self.num_admitted -= 1
+
+    async def run(self, function, *arguments):
+        """Runs a function on one of the threads, in the order of asking."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, function, *arguments)
+
+    def close(self):
+        """Waits for what runs, and drops what has not begun."""
+        self._executor.shutdown(cancel_futures=True)
