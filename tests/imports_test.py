@@ -37,7 +37,7 @@ ROOM_FRAMEWORKS = {
     "data": {"tensorflow", "tensorflow_text", "keras_hub"},
     # TensorFlow as the runtime of output.
     "export": {"tensorflow", "tensorflow_text", "keras_hub"},
-    "serving": {"tensorflow"},
+    "serving": {"tensorflow", "tensorflow_text"},
     # Inside functions only: it loads TensorFlow.
     "models/hub": {"keras_hub"},
 }
