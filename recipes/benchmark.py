@@ -10,9 +10,12 @@ Each row is the median over repeats, and the quartiles, of the ratio to the base
 repeat. What is compared takes turns, so that a busy machine slows all alike; with
 `--clock=cpu` the time that other processes take is not counted at all. `memory` evaluates
 as many images and captions, clean and under PGD-1, and prints the most memory it took beyond the
-model. Random pixels and tokens: a cost does not depend on them.
+model. `search_by_text` and `search_by_image` are requests of `--batch_size` to a SavedModel with
+galleries of `--gallery_sizes`, relative to the bare tower. Random pixels and tokens: a cost does
+not depend on them.
 """
 
+import tempfile
 import time
 
 import benchmark_parts
@@ -24,9 +27,10 @@ from absl import flags
 import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
-
 PARTS = ("steps", "attack", "substitution", "recall", "memory")
-flags.DEFINE_enum("what", "steps", PARTS, "What to measure.")
+SEARCHES = ("search_by_text", "search_by_image")
+
+flags.DEFINE_enum("what", "steps", PARTS + SEARCHES, "What to measure.")
 flags.DEFINE_enum("size", "tiny", sorted(rk.models.SIZES), "Size of the towers.")
 flags.DEFINE_enum("image_tower", "cnn", ["cnn", "vit"], "Kind of image encoder.")
 flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.")
@@ -37,6 +41,7 @@ flags.DEFINE_integer("num_steps", 2, "PGD steps on either modality.")
 flags.DEFINE_enum("text_attack", "embeddings", ["embeddings", "tokens"], "On texts.")
 flags.DEFINE_list("candidates", "1,8,32", "Swaps of each caption tried exactly.")
 flags.DEFINE_integer("images", 5000, "Images of `recall` and `memory`, 5 captions each.")
+flags.DEFINE_list("gallery_sizes", "1000,100000,1000000", "Items that are searched.")
 flags.DEFINE_integer("repeats", 15, "Timed rounds.")
 flags.DEFINE_enum("clock", "wall", ["wall", "cpu"], "Time that passes, or that is used.")
 flags.DEFINE_list("presets", sorted(rk.trainers.PRESETS), "Presets to time.")
@@ -128,8 +133,16 @@ def main(_):
     elif FLAGS.what == "substitution":
         counts = [int(count) for count in FLAGS.candidates]
         functions = benchmark_parts.substitution(build_model(), batch, counts)
-    else:
+    elif FLAGS.what == "recall":
         functions = benchmark_parts.recall(FLAGS.images)
+    else:
+        import benchmark_serving  # Needs the extra `serve`.
+
+        modality, sizes = FLAGS.what.rpartition("_")[-1], map(int, FLAGS.gallery_sizes)
+        with tempfile.TemporaryDirectory() as folder:
+            functions = benchmark_serving.search(
+                build_model(), modality, folder, sizes, FLAGS.batch_size
+            )
     times = measure(functions)
     baseline = next(iter(times))
     print(f"| {FLAGS.what}, {keras.config.backend()} | ratio | quartiles |\n|---|---|---|")
