@@ -78,7 +78,8 @@ class _Rematerialized:
             return outputs, [value for _, value in updates]
 
         inputs = [x for moves, x in zip(moving, arguments) if moves]
-        values = [ops.convert_to_tensor(weight) for weight in weights]
+        # Not the variables themselves: TensorFlow would differentiate by those twice.
+        values = [ops.reshape(weight, weight.shape) for weight in weights]
         outputs, updates = keras.remat(compute)(*inputs, *values)
         for variable, value in zip(changed, updates):
             variable.assign(value)

@@ -47,7 +47,7 @@ def test_attack_and_training_step_are_the_same_with_dropout_and_batch_statistics
     for trainer in trainers:
         # Some backends draw dropout masks from a state of their own.
         keras.utils.set_random_seed(0)
-        trainer.compile(keras.optimizers.SGD(0.1))
+        trainer.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
         history = trainer.fit(batch, batch_size=4, epochs=2, shuffle=False, verbose=0)
         losses.append(history.history["loss"])
     np.testing.assert_allclose(*losses, rtol=1e-5)
