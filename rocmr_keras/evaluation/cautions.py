@@ -72,4 +72,4 @@ def _audit(report):
     checks = report.get("audit", {}).get("checks", {})
     failed = [name for name, check in checks.items() if check["verdict"] == "fail"]
     if failed:
-        yield f"audit failed {', '.join(failed)}, so the figures are too good"
+        yield f"audit failed {', '.join(failed)}, so the figures may be too good"
