@@ -24,7 +24,8 @@ ALLOWED = {
     "serving": {"attacks", "data"},
 }
 
-# `data` feeds every backend through TensorFlow, `export` writes SavedModels with it; the rest computes with Keras alone.
+# `data` feeds every backend through TensorFlow and `export` writes for it; the rest computes
+# with Keras alone.
 FRAMEWORK_FILES = {
     "backend/tensorflow.py": {"tensorflow"},
     "backend/jax.py": {"jax"},

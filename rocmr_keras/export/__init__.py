@@ -8,6 +8,8 @@ from rocmr_keras.export.indexes import ExactIndex
 from rocmr_keras.export.indexes import Int8Index
 from rocmr_keras.export.indexes import InvertedFileIndex
 from rocmr_keras.export.manifest import verify
+from rocmr_keras.export.outside import to_faiss
+from rocmr_keras.export.outside import to_usearch
 from rocmr_keras.export.saved_model import export_saved_model
 from rocmr_keras.export.shards import merge_top_k
 from rocmr_keras.export.shards import search_shards
@@ -23,5 +25,7 @@ __all__ = [
     "merge_top_k",
     "next_version",
     "search_shards",
+    "to_faiss",
+    "to_usearch",
     "verify",
 ]

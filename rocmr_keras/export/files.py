@@ -32,12 +32,21 @@ def new_folder(path, overwrite=False):
     try:
         yield temporary
         check_free(path, overwrite)
-        if os.path.lexists(path):
-            os.replace(path, former)
-        os.replace(temporary, path)
+        _move(temporary, path, former)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        remove(former)
+
+
+def _move(temporary, path, former):
+    if os.path.lexists(path):
+        os.replace(path, former)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        if os.path.lexists(former):
+            os.replace(former, path)
+        raise
+    remove(former)
 
 
 def check_free(path, overwrite):

@@ -1,13 +1,9 @@
-import hashlib
-import json
-import os
-import pathlib
-import shutil
 import warnings
 
 import keras
 import numpy as np
 
+from rocmr_keras.export.chunks import Chunks
 from rocmr_keras.export.encoding import Tower
 from rocmr_keras.export.encoding import encode_batch
 from rocmr_keras.export.gallery import Gallery
@@ -55,7 +51,7 @@ def build_gallery(
     ```
     """
     items, ids, names = list_items(items, modality)
-    chunks = _Chunks(chunk_folder, model, items, modality, batch_size)
+    chunks = Chunks(chunk_folder, model, items, modality, batch_size)
     tower = Tower(model, modality)
     starts = range(0, len(items), batch_size)
     bar = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
@@ -85,10 +81,10 @@ def _embed(tower, batch, names, batch_size):
         inputs = preprocessor.tokenize(batch)
     else:
         places, faults, inputs = _load(preprocessor, batch, names)
-    if places:
-        vectors = encode_batch(tower, inputs, batch_size)
-    else:
-        vectors = np.zeros((0, tower_width(tower)), "float32")
+    if not places:
+        # Of no vector the width is not known; the concatenation needs it.
+        inputs = np.zeros((1, *preprocessor.image_size, 3), "float32")
+    vectors = encode_batch(tower, inputs, batch_size)[: len(places)]
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         name = names[places[int(np.argmin(finite))]]
@@ -97,13 +93,11 @@ def _embed(tower, batch, names, batch_size):
             f"{name[:80]!r}, {np.sum(~finite)} of {len(finite)} in its batch. Check the model's "
             "weights, and its precision."
         )
-    return {"vectors": vectors, "places": np.array(places, "int64"), "faults": np.array(faults, str)}
-
-
-def tower_width(tower):
-    """Returns the width of the embeddings, found by encoding one blank image."""
-    size = tower.dual_encoder.preprocessor.image_size
-    return encode_batch(tower, np.zeros((1, *size, 3), "float32"), 1).shape[1]
+    return {
+        "vectors": vectors,
+        "places": np.array(places, "int64"),
+        "faults": np.array(faults, str),
+    }
 
 
 def _load(preprocessor, batch, names):
@@ -132,75 +126,3 @@ def _check_share(bad, count, max_bad_fraction):
 def _listed(bad):
     more = len(bad) - _NAMED
     return "; ".join(bad[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
-
-
-class _Chunks:
-    """Finished batches on disk, each written whole."""
-
-    def __init__(self, folder, model, items, modality, batch_size):
-        self.folder = None if folder is None else pathlib.Path(folder)
-        if self.folder is None:
-            return
-        job = {
-            "weights": _hash(np.asarray(keras.ops.convert_to_numpy(w)) for w in model.variables),
-            "items": _hash(_describe(item) for item in items),
-            "modality": modality,
-            "batch_size": batch_size,
-        }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "job.json"
-        if not path.exists():
-            if any(self.folder.iterdir()):
-                _refuse(folder, "a folder that holds other things")
-            self._write(path, lambda file: file.write(json.dumps(job).encode()))
-        elif json.loads(path.read_text("utf-8")) != job:
-            _refuse(folder, "the chunks of another model, other items or another batch size")
-
-    def read(self, start):
-        if self.folder is None or not self._path(start).exists():
-            return None
-        with np.load(self._path(start)) as found:
-            return dict(found)
-
-    def write(self, start, found):
-        if self.folder is not None:
-            self._write(self._path(start), lambda file: np.savez(file, **found))
-
-    def remove(self):
-        if self.folder is not None:
-            shutil.rmtree(self.folder)
-
-    def _path(self, start):
-        return self.folder / f"{start:010d}.npz"
-
-    def _write(self, path, write):
-        temporary = path.with_name(path.name + ".writing")
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-
-
-def _refuse(folder, what):
-    raise ValueError(
-        "`chunk_folder` must be new, or that of the same job. Received: "
-        f"chunk_folder={os.fspath(folder)!r}, {what}. Remove it, or name another."
-    )
-
-
-def _describe(item):
-    if isinstance(item, os.PathLike) or (isinstance(item, str) and os.path.isfile(item)):
-        status = os.stat(item)
-        return f"{os.fspath(item)} {status.st_size} {status.st_mtime_ns}"
-    return item
-
-
-def _hash(parts):
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            part = np.ascontiguousarray(part).astype(part.dtype.newbyteorder("<")).tobytes()
-        data = part if isinstance(part, bytes) else str(part).encode("utf-8", "replace")
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()

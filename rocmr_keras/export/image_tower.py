@@ -31,7 +31,8 @@ def export_image_tower(model, path, format="onnx", overwrite=False):
         Float, the largest difference to the model's embeddings, at most 1e-4.
 
     Raises:
-        ValueError: If the format is unknown, the backend is another, or the result differs.
+        ValueError: If the format is unknown, the backend is another, the conversion fails (ONNX
+            for a transformer: its converter does not know `Erfc`), or the result differs.
         ImportError: If a package is missing.
 
     Example:
@@ -64,7 +65,13 @@ def export_image_tower(model, path, format="onnx", overwrite=False):
         except ImportError as error:
             raise ImportError(
                 f"Writing and checking {format!r} needs a package that is not installed: {error}. "
-                "Install it, or choose another `format`."
+                'Run `pip install "rocmr-keras[convert]"`, or choose another `format`.'
+            ) from error
+        except Exception as error:
+            # Converters and runtimes have errors of their own, without a common class.
+            raise ValueError(
+                "`format` must be one that can hold this tower. Received: "
+                f"format={format!r}, which failed: {error}. Choose another format."
             ) from error
         deviation = float(np.abs(found - examples["images"]).max())
         if not deviation <= _TOLERANCE:

@@ -96,6 +96,7 @@ def export_saved_model(
     }
     _check(model, gallery, settings, queries)
     examples = make_examples(model)
+    _check_width(gallery, examples["images"].shape[1])
     with new_folder(path, overwrite) as folder:
         if keras.config.backend() == "tensorflow":
             from rocmr_keras.export.writing import write_saved_model
@@ -164,6 +165,14 @@ def _check(model, gallery, settings, queries):
             "`queries` must be embeddings (q, dim) for a gallery of that width. Received: "
             f"queries of shape {np.shape(queries)}, a gallery of width {width}. Encode them "
             "with the same model."
+        )
+
+
+def _check_width(gallery, width):
+    if gallery is not None and gallery.vectors.shape[1] != width:
+        raise ValueError(
+            f"`gallery` must have the width of the model's embeddings, {width}. Received: "
+            f"gallery={gallery}. Build it with the same model."
         )
 
 

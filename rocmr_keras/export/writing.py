@@ -14,6 +14,8 @@ from rocmr_keras.export.shards import search_shards
 # Half a step of bfloat16 at each weight moves an embedding by some percent at the most.
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
 _MAX_QUERIES = 1000
+# Exact search is only checked.
+_FEW_QUERIES = 20
 _K = 10
 
 
@@ -29,19 +31,17 @@ def write_saved_model(model, folder, gallery, queries, examples, settings):
         settings: Dict, see `export_saved_model`.
 
     Raises:
-        ValueError: If the artefact's embeddings are not the model's, or the gallery's width
-            is another than theirs.
+        ValueError: If the artefact's embeddings are not the model's.
     """
     search, described = None, None
     if gallery is not None:
-        _check_width(gallery, examples)
         index = indexes.from_config(settings["index"])
         search = index.build(gallery.vectors)
         described = {
             "items": len(gallery),
             "dim": gallery.vectors.shape[1],
             "index": settings["index"],
-            **_measure(search, gallery, queries),
+            **_measure(search, gallery, queries, settings["index"]["name"]),
         }
     serving = ServingModel(model, settings["dtype"], settings["max_pixels"], gallery, search)
     signatures = serving.signatures(settings["string_inputs"])
@@ -58,15 +58,6 @@ def write_saved_model(model, folder, gallery, queries, examples, settings):
         flags=settings["flags"],
         report=settings["report"],
     )
-
-
-def _check_width(gallery, examples):
-    width = examples["images"].shape[1]
-    if gallery.vectors.shape[1] != width:
-        raise ValueError(
-            f"`gallery` must have the width of the model's embeddings, {width}. Received: "
-            f"gallery={gallery}. Build it with the same model."
-        )
 
 
 def _compare(signatures, examples, dtype):
@@ -88,16 +79,17 @@ def _compare(signatures, examples, dtype):
     return deviation
 
 
-def _measure(search, gallery, queries):
+def _measure(search, gallery, queries, name):
     """Recall of the index against exact search, an item of the gallery not finding itself."""
     k = min(_K, len(gallery))
+    limit = _FEW_QUERIES if name == "exact" else _MAX_QUERIES
     own = queries is None
     if own:
         random = np.random.default_rng(0)
-        rows = np.sort(random.permutation(len(gallery))[:_MAX_QUERIES])
+        rows = np.sort(random.permutation(len(gallery))[:limit])
         queries = gallery.vectors[rows]
     else:
-        queries = np.asarray(queries[:_MAX_QUERIES], "float32")
+        queries = np.asarray(queries[:limit], "float32")
     wanted = min(k + own, len(gallery))
     exact = search_shards([gallery], queries, wanted)["rows"]
     _, found = search.search(tf.constant(queries), tf.constant(wanted))
@@ -114,15 +106,20 @@ def _measure(search, gallery, queries):
 
 
 def _describe_preprocessing(preprocessor, settings):
-    vocabulary = "\n".join(preprocessor.vocabulary).encode()
+    config = dict(preprocessor.get_config())
+    vocabulary = "\n".join(config.pop("vocabulary", None) or ()).encode()
     return {
-        "image_size": list(preprocessor.image_size),
-        "sequence_length": preprocessor.sequence_length,
-        "lowercase": preprocessor.lowercase,
-        "vocabulary_size": len(preprocessor.vocabulary),
+        **{name: value for name, value in config.items() if _is_plain(value)},
+        "vocabulary_size": preprocessor.vocabulary_size,
         "vocabulary_sha256": hashlib.sha256(vocabulary).hexdigest(),
         "max_pixels": settings["max_pixels"],
     }
+
+
+def _is_plain(value):
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, (bool, int, float)) for item in value)
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _describe(function):

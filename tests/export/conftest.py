@@ -32,7 +32,11 @@ def model(preprocessor):
     model = DualEncoder(
         ConvolutionalImageEncoder(stage_widths=(8,), stage_depths=(1,), projection_dim=8),
         TextEncoder(
-            preprocessor.vocabulary_size, 6, embedding_dim=8, num_layers=1, num_heads=2,
+            preprocessor.vocabulary_size,
+            6,
+            embedding_dim=8,
+            num_layers=1,
+            num_heads=2,
             projection_dim=8,
         ),
         preprocessor,
@@ -90,4 +94,3 @@ def ask_alone(tmp_path_factory):
             return pickle.load(file)
 
     return ask_alone
-

@@ -27,9 +27,12 @@ class CellSearch(tf.Module):
 
     def search(self, queries, k):
         """Finds `k` rows for each query, see `ExactIndex.build`."""
-        table = self.vectors.read_value()
+        table, count = self.vectors.read_value(), tf.shape(queries)[0]
+        # A map over nothing does not know the shape of its results.
+        nothing = tf.zeros([tf.maximum(1 - count, 0), table.shape[1]])
+        queries = tf.concat([queries, nothing], axis=0)
         near = tf.matmul(queries, self.centroids, transpose_b=True)
-        near = tf.argsort(near, direction="DESCENDING", stable=True)
+        _, near = tf.math.top_k(near, tf.shape(near)[1])
         sizes = tf.gather(self.sizes, near)
         enough = 1 + tf.reduce_sum(tf.cast(tf.cumsum(sizes, axis=1) < k, "int32"), axis=1)
         probes = tf.maximum(enough, self.num_probes)
@@ -51,5 +54,4 @@ class CellSearch(tf.Module):
 
         specs = (tf.TensorSpec([None], "float32"), tf.TensorSpec([None], "int32"))
         best, rows = tf.map_fn(search_one, (queries, near, probes), fn_output_signature=specs)
-        shape = [tf.shape(queries)[0], k]
-        return tf.reshape(best, shape), tf.reshape(rows, shape)
+        return best[:count], rows[:count]

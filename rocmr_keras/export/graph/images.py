@@ -26,7 +26,9 @@ def decode_images(contents, preprocessor, max_pixels):
 
     def read(position, content):
         code, kept = headers.read_header(content, max_pixels)
-        pixels = tf.cond(code == headers.FINE, lambda: preprocessor.decode_graph(kept), lambda: blank)
+        pixels = tf.cond(
+            code == headers.FINE, lambda: preprocessor.decode_graph(kept), lambda: blank
+        )
         return position, code, tf.ensure_shape(pixels, blank.shape)
 
     count = tf.size(contents, out_type="int64")

@@ -14,8 +14,8 @@ class InvertedFileIndex:
     some 1e5 vectors on, and approximate: the manifest states the recall.
 
     Args:
-        num_cells: Int, at most the number of vectors. Defaults to `None`: the square root
-            of that number.
+        num_cells: Int, at most the number of vectors. Defaults to `None`: four times
+            the square root of that number.
         num_probes: Int, cells looked at. Defaults to `16`.
         seed: Int, of k-means. Defaults to `0`.
 
@@ -27,8 +27,8 @@ class InvertedFileIndex:
     """
 
     def __init__(self, num_cells=None, num_probes=16, seed=0):
-        for name, value in (("num_cells", num_cells or 1), ("num_probes", num_probes)):
-            if value < 1:
+        for name, value in (("num_cells", num_cells), ("num_probes", num_probes)):
+            if value is not None and value < 1:
                 raise ValueError(
                     f"`{name}` must be 1 or more. Received: {name}={value}. "
                     "More probes find more and take longer."
@@ -46,7 +46,7 @@ class InvertedFileIndex:
 
         tensorflow()
         vectors = np.asarray(vectors, "float32")
-        num_cells = min(self.num_cells or round(len(vectors) ** 0.5), len(vectors))
+        num_cells = min(self.num_cells or round(4 * len(vectors) ** 0.5), len(vectors))
         centroids = k_means(vectors, num_cells, self.seed)
         cells = assign(vectors, centroids)
         # Stable: within a cell the rows rise, as ties want them.

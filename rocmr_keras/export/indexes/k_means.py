@@ -1,18 +1,18 @@
 import numpy as np
 
 # Points for each centroid to learn from: more changes little.
-_SAMPLE = 100
+_SAMPLE = 50
 _BLOCK = 2**14
 
 
-def k_means(vectors, num_cells, seed=0, num_iterations=12):
+def k_means(vectors, num_cells, seed=0, num_iterations=8):
     """Finds centroids of unit length that divide the vectors, by inner product.
 
     Args:
         vectors: Float32 array `(items, dim)`.
         num_cells: Int, at most `items`.
         seed: Int. Defaults to `0`.
-        num_iterations: Int. Defaults to `12`.
+        num_iterations: Int. Defaults to `8`.
 
     Returns:
         Float32 array `(num_cells, dim)`.

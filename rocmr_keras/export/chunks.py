@@ -1,0 +1,96 @@
+"""What is done of a gallery, kept on disk until all of it is."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+
+
+class Chunks:
+    """Finished batches on disk, each written whole.
+
+    Args:
+        folder: Path of the folder, or `None` to keep nothing.
+        model: Keras model.
+        items: List of what is embedded.
+        modality: `"images"` or `"texts"`.
+        batch_size: Int.
+
+    Raises:
+        ValueError: If the folder holds other things, or the chunks of another job.
+    """
+
+    def __init__(self, folder, model, items, modality, batch_size):
+        self.folder = None if folder is None else pathlib.Path(folder)
+        if self.folder is None:
+            return
+        job = {
+            "weights": _hash(np.asarray(keras.ops.convert_to_numpy(w)) for w in model.variables),
+            "items": _hash(_describe(item) for item in items),
+            "modality": modality,
+            "batch_size": batch_size,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "job.json"
+        if not path.exists():
+            if any(self.folder.iterdir()):
+                _refuse(folder, "a folder that holds other things")
+            self._write(path, lambda file: file.write(json.dumps(job).encode()))
+        elif json.loads(path.read_text("utf-8")) != job:
+            _refuse(folder, "the chunks of another model, other items or another batch size")
+
+    def read(self, start):
+        """Returns the dict of arrays of the batch that begins at `start`, or `None`."""
+        if self.folder is None or not self._path(start).exists():
+            return None
+        with np.load(self._path(start)) as found:
+            return dict(found)
+
+    def write(self, start, found):
+        """Keeps a dict of arrays."""
+        if self.folder is not None:
+            self._write(self._path(start), lambda file: np.savez(file, **found))
+
+    def remove(self):
+        """Removes the folder, when the gallery is made."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder)
+
+    def _path(self, start):
+        return self.folder / f"{start:010d}.npz"
+
+    def _write(self, path, write):
+        temporary = path.with_name(path.name + ".writing")
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+
+def _refuse(folder, what):
+    raise ValueError(
+        "`chunk_folder` must be new, or that of the same job. Received: "
+        f"chunk_folder={os.fspath(folder)!r}, {what}. Remove it, or name another."
+    )
+
+
+def _describe(item):
+    if isinstance(item, os.PathLike) or (isinstance(item, str) and os.path.isfile(item)):
+        status = os.stat(item)
+        return f"{os.fspath(item)} {status.st_size} {status.st_mtime_ns}"
+    return item
+
+
+def _hash(parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            part = np.ascontiguousarray(part).astype(part.dtype.newbyteorder("<")).tobytes()
+        data = part if isinstance(part, bytes) else str(part).encode("utf-8", "replace")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()

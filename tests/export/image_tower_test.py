@@ -1,0 +1,23 @@
+import keras
+import pytest
+
+from rocmr_keras.export import export_image_tower
+from rocmr_keras.export import verify
+
+
+# TensorFlow recommends another package for running the file.
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+def test_litert_or_an_honest_error(model, tmp_path):
+    path = tmp_path / "tower"
+    if keras.config.backend() == "tensorflow":
+        assert export_image_tower(model, path, format="litert") < 1e-5
+        assert list(verify(path)["files"]) == ["image_tower.tflite"]
+    else:
+        with pytest.raises(ValueError, match="from TensorFlow.*in a process with KERAS_BACKEND"):
+            export_image_tower(model, path, format="litert")
+        assert not path.exists()
+
+
+def test_unknown_format(model, tmp_path):
+    with pytest.raises(ValueError, match="`format` must be one of.*'onnx'.*coreml"):
+        export_image_tower(model, tmp_path / "tower", format="coreml")
