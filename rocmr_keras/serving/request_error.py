@@ -1,5 +1,7 @@
 """Why a request is refused: gRPC's status codes and their HTTP statuses."""
 
+_MAX_LENGTH = 2000
+
 HTTP_STATUS = {
     "CANCELLED": 499,
     "UNKNOWN": 500,
@@ -24,7 +26,8 @@ class RequestError(ValueError):
     """A request that is answered with an error, over gRPC and REST alike.
 
     Args:
-        message: String, what the client is told.
+        message: String, what the client is told, cut at 2000 characters: it may repeat
+            what the client sent.
         code: String, the name of a gRPC status code. Defaults to `"INVALID_ARGUMENT"`.
 
     Attributes:
@@ -36,7 +39,7 @@ class RequestError(ValueError):
     """
 
     def __init__(self, message, code="INVALID_ARGUMENT"):
-        super().__init__(message)
-        self.message = message
+        self.message = message[:_MAX_LENGTH]
+        super().__init__(self.message)
         self.code = code
         self.http_status = HTTP_STATUS[code]

@@ -87,6 +87,11 @@ def test_bad_input(stub, message, details):
     assert stub.Predict(request(texts=["a"], k=1), timeout=30).outputs
 
 
+def test_error_does_not_grow_with_the_request(stub):
+    details = fails(stub.Predict, request(texts=["a"], **{"x" * 100_000: 1}))
+    assert "Inputs must be those of the signature" in details and len(details) == 2000
+
+
 def test_unknown_model_and_version(stub):
     missing = grpc.StatusCode.NOT_FOUND
     details = fails(stub.Predict, request(model="other", texts=["a"]), missing)
