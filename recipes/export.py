@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from absl import app
 from absl import flags
+from absl import logging
 
 import rocmr_keras as rk
 
@@ -71,7 +72,10 @@ def describe(manifest):
     lines = []
     for name, tensors in manifest["signatures"].items():
         sides = [
-            ", ".join(f"{key}: {spec['dtype']} {spec['shape'] or ''}" for key, spec in side.items())
+            ", ".join(
+                f"{key}: {spec['dtype']} {spec['shape'] or ''}".rstrip()
+                for key, spec in side.items()
+            )
             for side in (tensors["inputs"], tensors["outputs"])
         ]
         lines.append(f"  {name}({sides[0]})\n      -> {sides[1]}")
@@ -79,6 +83,8 @@ def describe(manifest):
 
 
 def main(_):
+    # Else TensorFlow tells of every name that it changes.
+    logging.set_verbosity(logging.WARNING)
     if FLAGS.gallery == "folder" and not FLAGS.images:
         raise app.UsageError("--gallery=folder needs --images, the folder.")
     model = keras.saving.load_model(FLAGS.model)

@@ -144,7 +144,7 @@ def test_benchmark():
 def export_and_verify(folder, data):
     flags = [f"--model={folder}/rocmr-0/model.keras", f"--output={folder}/serving", *data]
     out = run("export.py", *flags, "--index=ivf", "--num_cells=2", "--num_probes=2")
-    assert "search_by_text(k: int32 , texts: string [None])" in out
+    assert "search_by_text(k: int32, texts: string [None])" in out
     assert "6 items, recall@10 of --index=ivf: 1.000" in out
     manifest = rk.export.verify(folder / "serving" / "1")
     assert "--epochs=2" in manifest["flags"] and manifest["report"]["run"]["flags"]["epochs"] == 2
