@@ -13,6 +13,7 @@ class Items:
         self.embeddings = _check_embeddings(embeddings, name)
         ids = _check_ids(ids, ids_name, len(self.embeddings), name)
         self.order = np.argsort(ids, kind="stable")
+        self.is_in_order = bool(np.all(ids[1:] >= ids[:-1]))
         self.ids = ids[self.order]
         self.norms = _norms(self.embeddings, name)[self.order]
 
@@ -24,7 +25,9 @@ class Items:
         return self.embeddings.shape[1]
 
     def read(self, rows):
-        return self.embeddings[self.order[rows]].astype(np.float32, copy=False)
+        # A slice of rows that are in order already is a view, not a copy.
+        places = rows if self.is_in_order else self.order[rows]
+        return self.embeddings[places].astype(np.float32, copy=False)
 
     def restore(self, values):
         """Values in the order of the ids, put back into the order of the caller."""

@@ -1,5 +1,7 @@
 """Counts, block by block, the items that score at least as high as the best match."""
 
+import copy
+
 import numpy as np
 
 # Scores closer than this (relative to the norms; cosine units for unit embeddings) are a tie.
@@ -59,6 +61,15 @@ class Block:
         self.scores = self.queries @ self.gallery.T
         self.different = different
         self.exact_scores = None
+
+    def take(self, rows):
+        """Returns the block of some of its rows, an ascending int array of positions."""
+        if len(rows) == len(self.queries):
+            return self
+        part = copy.copy(self)
+        part.queries, part.scores, part.exact_scores = self.queries[rows], self.scores[rows], None
+        part.different = None if self.different is None else self.different[rows]
+        return part
 
     def ahead(self, cuts, slack):
         """Mask of the non-matching pairs whose score reaches `cuts` (broadcastable)."""

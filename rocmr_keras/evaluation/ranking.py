@@ -68,7 +68,7 @@ def rank_matches(queries, gallery, relevance, matches=None, only=None, block_siz
     levels = np.full((max(sizes, default=1), len(chosen)), np.inf)
     levels[places, rows] = scores[order]
     ignored = (rows, items) if not relevance.exclude_self else _with_self(rows, items, chosen)
-    ahead = _count_ahead(queries, gallery, levels, ignored, block_size)
+    ahead = _count_ahead(queries, gallery, levels, sizes, ignored, block_size)
     return Ranking(chosen, ahead[0] + 1, _average_precision(ahead, sizes))
 
 
@@ -126,8 +126,12 @@ def _with_self(rows, items, chosen):
     return rows[order], items[order]
 
 
-def _count_ahead(queries, gallery, levels, ignored, block_size):
-    """Int array like `levels`: the wrong items that score at least as high."""
+def _count_ahead(queries, gallery, levels, sizes, ignored, block_size):
+    """Int array like `levels`: the wrong items that score at least as high.
+
+    Below the best level only as far as the precision asks: a right item whose place is beyond
+    the number of right items counts as none, however far beyond it is.
+    """
     cuts = levels - tolerance(queries, gallery)
     slack = rounding_error(queries, gallery)
     ahead = np.zeros(levels.shape, dtype=np.int64)
@@ -135,14 +139,27 @@ def _count_ahead(queries, gallery, levels, ignored, block_size):
         begin, end = np.searchsorted(ignored[0], (rows.start, rows.stop))
         places, items = ignored[0][begin:end] - rows.start, ignored[1][begin:end]
         for columns in slices(0, len(gallery), block_size):
-            wrong = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
-            here = (items >= columns.start) & (items < columns.stop)
-            wrong[places[here], items[here] - columns.start] = False
+            wrong = _wrong(places, items, rows, columns)
             block = Block(queries, gallery, rows, columns, wrong)
             for level in range(len(levels)):
-                reached = block.ahead(cuts[level, rows, None], slack[rows, None])
-                ahead[level, rows] += count(reached, axis=1)
+                open_rows = np.arange(rows.stop - rows.start)
+                if level:
+                    open_rows = np.flatnonzero(level + 1 + ahead[level, rows] <= sizes[rows])
+                if open_rows.size:
+                    at = rows.start + open_rows
+                    reached = block.take(open_rows).ahead(cuts[level, at, None], slack[at, None])
+                    ahead[level, at] += count(reached, axis=1)
     return ahead
+
+
+def _wrong(places, items, rows, columns):
+    """Mask of the pairs of a block that are not ignored; None if all are such."""
+    here = (items >= columns.start) & (items < columns.stop)
+    if not here.any():
+        return None
+    wrong = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
+    wrong[places[here], items[here] - columns.start] = False
+    return wrong
 
 
 def _average_precision(ahead, sizes):
