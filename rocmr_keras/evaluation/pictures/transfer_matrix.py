@@ -71,7 +71,7 @@ def _style_axes(axes, names):
     names = [_shorten(name) for name in names]
     axes.set_xticks(range(len(names)), ["\n".join(textwrap.wrap(name, 12)) for name in names])
     axes.set_yticks(range(len(names) + 1), ["clean", *names])
-    axes.set_xlabel("answering model")
+    axes.set_xlabel("answering model", labelpad=10)
     axes.set_ylabel("attacked model")
     axes.xaxis.set_label_position("top")
     axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
