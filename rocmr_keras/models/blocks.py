@@ -12,6 +12,18 @@ def sublayers(layer, recursive=False):
     return list(layer._flatten_layers(include_self=False, recursive=recursive))
 
 
+def set_trainable(layer, value):
+    """Sets `trainable` of a layer and of everything in it.
+
+    On TensorFlow, assigning the value that is there does nothing, whatever lies below: a
+    layer made anew from the config of a frozen one says that it is frozen, and its
+    weights train.
+    """
+    for part in (layer, *sublayers(layer, recursive=True)):
+        part.trainable = not value
+        part.trainable = value
+
+
 def ordered_blocks(tower):
     """Finds the blocks of a tower.
 

@@ -1,6 +1,7 @@
 """Which weights of a dual encoder train."""
 
 from rocmr_keras.models import blocks as blocks_module
+from rocmr_keras.models.blocks import set_trainable
 
 
 def freeze(model, images=None, texts=None, similarity=None):
@@ -10,7 +11,7 @@ def freeze(model, images=None, texts=None, similarity=None):
     if texts is not None:
         _freeze_side(model.text_encoder, model.text_projection, "texts", texts)
     if similarity is not None:
-        model.similarity_head.trainable = not similarity
+        set_trainable(model.similarity_head, not similarity)
 
 
 def freeze_tower(tower, trainable_blocks=0):
@@ -35,11 +36,11 @@ def freeze_tower(tower, trainable_blocks=0):
             "Pass a smaller number, or do not freeze it."
         )
     check_no_lora(tower)
-    tower.trainable = True
+    set_trainable(tower, True)
     last = blocks[-trainable_blocks] if trainable_blocks else blocks[-1]
     first = [part is last for part in parts].index(True) + (not trainable_blocks)
     for part in parts[:first]:
-        part.trainable = False
+        set_trainable(part, False)
     inside = {id(weight) for part in parts for weight in part.weights}
     for weight in tower.weights:
         # A class token of the tower itself, say: it comes before all blocks.
@@ -59,10 +60,10 @@ def check_no_lora(tower):
 
 def _freeze_side(tower, projection, name, choice):
     if choice in ("all", "tower"):
-        tower.trainable = False
+        set_trainable(tower, False)
     elif choice == "none":
         check_no_lora(tower)
-        tower.trainable = True
+        set_trainable(tower, True)
     elif isinstance(choice, int) and not isinstance(choice, bool):
         freeze_tower(tower, choice)
     else:
@@ -72,4 +73,4 @@ def _freeze_side(tower, projection, name, choice):
             "trains the last two blocks and what follows them."
         )
     if projection is not None:
-        projection.trainable = choice != "all"
+        set_trainable(projection, choice != "all")

@@ -66,7 +66,7 @@ def enable_lora(tower, rank, alpha=None):
 
 def _freeze_around(tower, layers, adapted):
     """Freezes all weights, but no layer that holds an adapted one: its flag is read too."""
-    tower.trainable = True
+    blocks.set_trainable(tower, True)
     for layer in layers:
         if not blocks.sublayers(layer) and not any(layer is other for other in adapted):
             layer.trainable = False

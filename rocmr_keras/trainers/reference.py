@@ -28,6 +28,10 @@ def frozen_copy(model):
 
 def freeze(reference):
     """Freezes a model and everything in it, and returns it."""
-    # Also where it was loaded as frozen: the flag does not reach layers made since.
+    # One that was loaded as frozen says so already, and what is in it does not know;
+    # assigning the value that is there does nothing on TensorFlow.
+    reference.trainable = True
     reference.trainable = False
+    for weight in reference.weights:
+        weight.trainable = False
     return reference
