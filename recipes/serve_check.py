@@ -11,7 +11,6 @@ second, and the server's memory before and after. Loopback only.
 import asyncio
 import collections
 import gzip
-import json
 import os
 import pathlib
 import time
@@ -33,7 +32,7 @@ flags.DEFINE_integer("requests", 10_000, "Requests of each of the two rounds.")
 flags.DEFINE_integer("connections", 256, "Kept open at the same time.")
 flags.DEFINE_string("signature", "search_by_text", "What is asked for.")
 
-TEXTS = [f"{color} {thing}" for color in ("red", "", "שלום") for thing in ("apple", "dog", "🍎" * 9)]
+TEXTS = ["red apple", "dog", "", " ", "שלום", "🍎" * 9, "a " * 1000]
 GARBAGE = (
     b"",
     b"{",
