@@ -32,8 +32,7 @@ flags.DEFINE_integer("requests", 10_000, "Requests of each of the two rounds.")
 flags.DEFINE_integer("connections", 256, "Kept open at the same time.")
 flags.DEFINE_string("signature", "search_by_text", "What is asked for.")
 
-THINGS = ("apple", "dog", "🍎" * 9)
-TEXTS = [f"{color} {thing}" for color in ("red", "", "שלום") for thing in THINGS]
+TEXTS = ["red apple", "dog", "", " ", "שלום", "🍎" * 9, "a " * 1000]
 GARBAGE = (
     b"",
     b"{",

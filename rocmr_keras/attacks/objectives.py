@@ -84,8 +84,11 @@ def contrastive(embeddings, target):
         Coding", 2018 (arXiv:1807.03748).
     """
     logits = target.scale * target.similarities(embeddings)
-    own = ops.where(target.positives, logits, _FAR)
-    losses = ops.logsumexp(logits, axis=-1) - ops.logsumexp(own, axis=-1)
+    right = ops.logsumexp(ops.where(target.positives, logits, _FAR), axis=-1)
+    wrong = ops.logsumexp(ops.where(target.positives, _FAR, logits), axis=-1)
+    # Not a difference of two sums, which is 0 where the model is sure: there an attack would
+    # stand still.
+    losses = ops.softplus(wrong - right)
     if target.symmetric:
         losses = (losses + _reverse_contrastive(logits, target)) / 2.0
     return ops.reshape(losses, (-1,))

@@ -212,3 +212,14 @@ def test_missing_clean_embeddings(target):
     for name in ("embedding_distance", "embedding_kl"):
         with pytest.raises(ValueError, match="Received: target.clean=None"):
             objectives.get(name)(target.clean, Target(target.gallery, target.positives))
+
+
+def test_contrastive_can_be_climbed_where_the_model_is_sure():
+    gallery = np.eye(3, dtype="float32")
+    target = Target(gallery, np.array([[True, False, False]]), scale=60.0)
+    nearer = np.array([[0.9, 0.1, 0.0]], "float32")
+    losses = [
+        float(ops.convert_to_numpy(objectives.contrastive(ops.convert_to_tensor(found), target))[0])
+        for found in (gallery[:1], nearer)
+    ]
+    np.testing.assert_allclose(losses, [2 * np.exp(-60.0), np.exp(-48) + np.exp(-54)], rtol=1e-3)

@@ -146,9 +146,8 @@ def test_search_and_attack_in_a_browser(site, paths, tmp_path):
         field.send_keys("red green", Keys.ENTER)
         wait(lambda: len(texts("#tiles li")) == 3)
         assert texts("#tiles b") == ["<b>red & hot</b>", "green.png", "blue.png"]
-        assert browser.execute_script(
-            "return [...document.querySelectorAll('#tiles img')].every(i => i.complete)"
-        )
+        pictures = "return [...document.querySelectorAll('#tiles img')].map(i => i.naturalWidth)"
+        wait(lambda: browser.execute_script(pictures) == [4, 4, 4])
         wait(lambda: browser.find_element("id", "attack").is_enabled())
         browser.find_element("id", "attack").send_keys(Keys.ENTER)
         wait(lambda: len(texts("#models article")) == 2)
