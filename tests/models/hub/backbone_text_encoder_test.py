@@ -120,9 +120,8 @@ def test_config_save_and_load(backbone, check_config, tmp_path):
 def test_what_is_frozen_stays_frozen(build_backbone):
     net = build_backbone("bert")
     for frozen in (net.layers, [net.token_embedding, net.transformer_layers[0]]):
-        net.trainable = True
-        for layer in frozen:
-            layer.trainable = False
+        for layer in net.layers:
+            layer.trainable = layer not in frozen
         encoder = BackboneTextEncoder(net, projection_dim=3)
         again = BackboneTextEncoder.from_config(encoder.get_config())
         count = len(again.trainable_weights)
