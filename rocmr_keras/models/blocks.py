@@ -13,7 +13,7 @@ def sublayers(layer, recursive=False):
 
 
 def set_trainable(layer, value):
-    """Sets `trainable` of a layer and of everything in it.
+    """Sets `trainable` of a layer and of everything in it that its output depends on.
 
     On TensorFlow, assigning the value that is there does nothing, whatever lies below: a
     layer made anew from the config of a frozen one says that it is frozen, and its
@@ -22,6 +22,8 @@ def set_trainable(layer, value):
     for part in (layer, *sublayers(layer, recursive=True)):
         part.trainable = not value
         part.trainable = value
+    for part in getattr(layer, "unused_layers", ()):
+        part.trainable = False
 
 
 def ordered_blocks(tower):

@@ -64,10 +64,10 @@ class BackboneTextEncoder(keras.Model):
         self.pooling = pooling
         self.pooling_kind = features.check_pooling(pooling, split.output, _POOLINGS)
         self.hidden_dim = hidden_dim
-        for layer in split.unused_layers(backbone):
-            layer.trainable = False
         # Behind a function: what it holds is the backbone's, to be tracked once.
         self._split = lambda: split
+        for layer in self.unused_layers:
+            layer.trainable = False
         self.average = MaskedAveragePooling(name="average")
         width = split.output.shape[-1]
         self.head = make_head(width, projection_dim, hidden_dim)
@@ -78,6 +78,11 @@ class BackboneTextEncoder(keras.Model):
     def embedding_table(self):
         """Weight `(vocabulary_size, D)`, the rows of `embed`."""
         return self._split().table
+
+    @property
+    def unused_layers(self):
+        """Layers of the backbone that have no part in the output; never thawed."""
+        return self._split().unused_layers(self.backbone)
 
     def embed(self, token_ids):
         """Looks tokens up, without positions.
