@@ -29,6 +29,8 @@ class ServingModel:
         self.count = 0 if gallery is None else len(gallery)
         self.module = tf.Module()
         self.module.weights = StoredWeights(model, dtype)
+        # Some tokenizers look pieces up in tables, which must be owned; WordPiece is one op.
+        self.module.tables = _tables(getattr(self.preprocessor, "tokenizer", None))
         if gallery is not None:
             self.module.search = search
             self.module.ids = tf.Variable(gallery.ids, trainable=False)
@@ -161,3 +163,14 @@ class ServingModel:
 
 def _trace(function, specs):
     return tf.function(function).get_concrete_function(**specs)
+
+
+def _tables(tokenizer):
+    """Lists the lookup tables that a KerasHub tokenizer holds, also inside of its parts."""
+    kinds = (tf.lookup.StaticHashTable, tf.lookup.experimental.MutableHashTable)
+    found, waiting = [], [tokenizer]
+    while waiting:
+        held = vars(waiting.pop() or object).values()
+        found += [value for value in held if isinstance(value, kinds)]
+        waiting += [value for value in held if isinstance(value, tf.Module)]
+    return found
