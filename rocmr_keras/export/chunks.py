@@ -28,8 +28,9 @@ class Chunks:
         self.folder = None if folder is None else pathlib.Path(folder)
         if self.folder is None:
             return
+        # `variables` holds seeds too, and those are new in each process.
         job = {
-            "weights": _hash(np.asarray(keras.ops.convert_to_numpy(w)) for w in model.variables),
+            "weights": _hash(np.asarray(keras.ops.convert_to_numpy(w)) for w in model.weights),
             "items": _hash(_describe(item) for item in items),
             "modality": modality,
             "batch_size": batch_size,

@@ -8,6 +8,10 @@ from PIL import Image
 from rocmr_keras.data import Split
 from rocmr_keras.export import build_gallery
 from rocmr_keras.export import encoding
+from rocmr_keras.export.chunks import Chunks
+from rocmr_keras.models import ConvolutionalImageEncoder
+from rocmr_keras.models import DualEncoder
+from rocmr_keras.models import TextEncoder
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (10, 8, 12, 3), dtype="uint8")
 
@@ -109,3 +113,23 @@ def test_nothing(model, tmp_path):
     with pytest.raises(ValueError, match="`modality` must be.*sounds"):
         build(model, ["a"], modality="sounds")
     assert not os.listdir(tmp_path)
+
+
+def test_seeds_are_no_part_of_the_model(preprocessor, tmp_path):
+    """A new process draws new seeds, and goes on all the same."""
+    model = DualEncoder(
+        ConvolutionalImageEncoder(stage_widths=(2,), stage_depths=(1,), projection_dim=2),
+        TextEncoder(preprocessor.vocabulary_size, 6, 4, 1, 2, projection_dim=2, dropout=0.5),
+        preprocessor,
+    )
+    arguments = tmp_path / "chunks", model, PIXELS, "images", 4
+    Chunks(*arguments)
+    weights = {id(weight) for weight in model.weights}
+    seeds = [variable for variable in model.variables if id(variable) not in weights]
+    assert seeds
+    for seed in seeds:
+        seed.assign(seed + 1)
+    Chunks(*arguments)
+    model.weights[0].assign(model.weights[0] + 1)
+    with pytest.raises(ValueError, match="the chunks of another model"):
+        Chunks(*arguments)
