@@ -59,6 +59,9 @@ def define_evaluation_flags():
         "eval_epsilons", "2/255,4/255,8/255", "Image budgets, in units of [0, 1]."
     )
     define_budget("eval_both", 8 / 255, "Image budget where both sides are attacked.")
+    flags.DEFINE_integer(
+        "eval_images", 0, "Images of the split, at random, with their captions; 0: all."
+    )
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
     flags.DEFINE_bool(
         "eval_random_start", True, "For PGD; without it all backends find the same."
@@ -73,6 +76,11 @@ def load_data():
     given = {"captions": values.captions, "images": values.images}
     options = {name: value for name, value in given.items() if value is not None}
     return rk.data.load(values.dataset, **options)
+
+
+def choose_images(split):
+    """Returns what the evaluation looks at: the split, or `--eval_images` of it."""
+    return split.subset(flags.FLAGS.eval_images) if flags.FLAGS.eval_images else split
 
 
 def threats(seed):

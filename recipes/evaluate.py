@@ -28,8 +28,8 @@ flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to att
 flags.DEFINE_enum(
     "attacks",
     "listed",
-    ["listed", "fast", "standard"],
-    "Those of the eval flags, or AutoAttack: fast for a look, standard to publish.",
+    ["listed", "fast", "standard", "none"],
+    "Those of the eval flags, AutoAttack (fast for a look, standard to publish), or none.",
 )
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
@@ -49,7 +49,7 @@ def main(_):
     model = keras.saving.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
     splits = common_flags.load_data()
-    split = splits[FLAGS.split]
+    split = common_flags.choose_images(splits[FLAGS.split])
     extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}
     run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks, extra)
 

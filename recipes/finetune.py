@@ -30,6 +30,7 @@ flags.DEFINE_string(
     required=True,
 )
 flags.DEFINE_integer("image_size", 128, "Side of the images in pixels, for offline:NAME.")
+flags.DEFINE_integer("sequence_length", 32, "Tokens of a caption, for offline:NAME.")
 flags.DEFINE_integer("projection_dim", 256, "Width of the common space, for offline:NAME.")
 for side in ("images", "texts"):
     flags.DEFINE_string(
@@ -51,7 +52,10 @@ def load_model():
     if kind == "offline":
         size = (FLAGS.image_size, FLAGS.image_size)
         return rk.models.pretrained(
-            name, image_size=size, projection_dim=FLAGS.projection_dim
+            name,
+            image_size=size,
+            sequence_length=FLAGS.sequence_length,
+            projection_dim=FLAGS.projection_dim,
         )
     return keras.saving.load_model(FLAGS.model)
 

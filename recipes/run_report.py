@@ -38,13 +38,15 @@ def save_model(model, path):
 def report(model, split, output, seed, attacks="listed", extra=None):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
-    `attacks` is `"listed"`, those of the evaluation flags, or a version of AutoAttack;
+    `attacks` is `"listed"`, those of the evaluation flags, a version of AutoAttack, or `"none"`;
     `extra`, a dict, is written into the report too.
     """
     figures = {**measure(model, split, seed, attacks), **(extra or {})}
     rk.evaluation.write_report(os.path.join(output, "report.json"), figures)
     print(rk.evaluation.format_report(figures))
     print(f"\n{rk.evaluation.verdict(figures)}\n")
+    if attacks == "none":
+        return
     threats = common_flags.threats(seed)
     draw(model, split, output, figures, threats)
     write_page(model, split, output, figures, threats, seed)
@@ -53,8 +55,8 @@ def report(model, split, output, seed, attacks="listed", extra=None):
 
 def measure(model, split, seed, attacks="listed"):
     """Attacks the split and returns the figures, with the run that made them."""
-    if attacks == "listed":
-        threats = common_flags.threats(seed)
+    if attacks in ("listed", "none"):
+        threats = common_flags.threats(seed) if attacks == "listed" else {}
         figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
     else:
         budget = FLAGS.eval_both, FLAGS.eval_substitutions

@@ -104,7 +104,8 @@ def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
     _fit(trainer, splits["train"], num_steps)
     run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
     if FLAGS.evaluate_on != "none":
-        run_report.report(model, splits[FLAGS.evaluate_on], FLAGS.output, FLAGS.seed)
+        split = common_flags.choose_images(splits[FLAGS.evaluate_on])
+        run_report.report(model, split, FLAGS.output, FLAGS.seed)
 
 
 def _fit(trainer, split, num_steps):

@@ -124,6 +124,7 @@ def test_train_resume_and_compare(captions, tmp_path):
         np.testing.assert_array_equal(before, after)
     if keras.config.backend() == "tensorflow":  # Elsewhere it is a process more.
         export_and_verify(tmp_path, data)
+        evaluate_a_few(tmp_path, data)
     if keras.config.backend() == "torch":  # Elsewhere compiling it takes minutes.
         output = f"--output={tmp_path}/auto"
         out = run("evaluate.py", model, output, *data, "--attacks=fast", "--audit")
@@ -149,3 +150,12 @@ def export_and_verify(folder, data):
     manifest = rk.export.verify(folder / "serving" / "1")
     assert "--epochs=2" in manifest["flags"] and manifest["report"]["run"]["flags"]["epochs"] == 2
     assert [path.name for path in (folder / "serving").iterdir()] == ["1"]
+
+
+def evaluate_a_few(folder, data):
+    flags = [f"--model={folder}/fare-0/model.keras", f"--output={folder}/few", *data]
+    assert "pgd" not in run("evaluate.py", *flags, "--attacks=none", "--eval_images=4")
+    written = {path.name for path in (folder / "few").iterdir()}
+    assert written == {"flags.txt", "report.json"}
+    report = json.loads((folder / "few" / "report.json").read_text())
+    assert report["counts"] == {"images": 4, "texts": 4} and not report["attacks"]
