@@ -38,6 +38,7 @@ for side in ("images", "texts"):
         "none",
         "none, tower, all (the projection too), or how many of the last blocks train.",
     )
+flags.DEFINE_bool("freeze_batch_norm", True, "Use and keep the moving statistics.")
 flags.DEFINE_integer("lora_rank", 0, "Rank of LoRA in the towers that train; 0: no LoRA.")
 flags.DEFINE_float("layer_decay", 1.0, "Learning rate of a block, of the next one's.")
 flags.DEFINE_bool("remat", False, "Compute blocks again, to save memory.")
@@ -67,7 +68,9 @@ def choose_what_trains(model):
     for modality, choice in choices.items():
         idle = not terms.retrieves() and not terms.refers(modality)
         choices[modality] = "all" if idle else int(choice) if choice.isdigit() else choice
-    model.freeze(**choices, similarity=not terms.retrieves())
+    model.freeze(
+        **choices, similarity=not terms.retrieves(), batch_norm=FLAGS.freeze_batch_norm
+    )
     towers = {"images": model.image_encoder, "texts": model.text_encoder}
     for modality, tower in towers.items():
         if FLAGS.lora_rank and choices[modality] not in ("tower", "all"):

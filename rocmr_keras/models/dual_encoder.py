@@ -193,7 +193,7 @@ class DualEncoder(Presets, keras.Model):
         """Bias of the logits, a float32 scalar, 0 when there is none."""
         return self.similarity_head.bias()
 
-    def freeze(self, images=None, texts=None, similarity=None):
+    def freeze(self, images=None, texts=None, similarity=None, batch_norm=None):
         """Chooses what trains; saved along with the model. Call it before `compile`.
 
         Args:
@@ -203,13 +203,24 @@ class DualEncoder(Presets, keras.Model):
             texts: The same of the text side. Defaults to `None`.
             similarity: Boolean, whether the temperature and the bias are frozen.
                 Defaults to `None`: as it is.
+            batch_norm: Boolean, whether batch normalisation is frozen in what else
+                trains: moving statistics are used and kept, as is usual where a
+                pretrained tower is fine-tuned. To thaw it again, pass `False` along
+                with the side. Defaults to `None`: as it is.
 
         Raises:
             ValueError: If a choice is unknown, or a tower has fewer blocks.
         """
-        choices = {"images": images, "texts": texts, "similarity": similarity}
-        freezing.freeze(self, **choices)
-        self.frozen |= {name: value for name, value in choices.items() if value is not None}
+        choices = {
+            "images": images,
+            "texts": texts,
+            "similarity": similarity,
+            "batch_norm": batch_norm,
+        }
+        chosen = {name: value for name, value in choices.items() if value is not None}
+        self.frozen |= chosen
+        # A side that is thawed anew gets its batch normalisation thawed too.
+        freezing.freeze(self, **{**choices, "batch_norm": self.frozen.get("batch_norm")})
 
     def call(self, inputs, training=None):
         texts = self.encode_texts(

@@ -1,10 +1,12 @@
 """Which weights of a dual encoder train."""
 
+import keras
+
 from rocmr_keras.models import blocks as blocks_module
 from rocmr_keras.models.blocks import set_trainable
 
 
-def freeze(model, images=None, texts=None, similarity=None):
+def freeze(model, images=None, texts=None, similarity=None, batch_norm=None):
     """Freezes parts of a dual encoder; see `DualEncoder.freeze`."""
     if images is not None:
         _freeze_side(model.image_encoder, model.image_projection, "images", images)
@@ -12,6 +14,11 @@ def freeze(model, images=None, texts=None, similarity=None):
         _freeze_side(model.text_encoder, model.text_projection, "texts", texts)
     if similarity is not None:
         set_trainable(model.similarity_head, not similarity)
+    if batch_norm:
+        for tower in (model.image_encoder, model.text_encoder):
+            for layer in blocks_module.sublayers(tower, recursive=True):
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    set_trainable(layer, False)
 
 
 def freeze_tower(tower, trainable_blocks=0):

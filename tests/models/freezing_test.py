@@ -121,6 +121,24 @@ def test_frozen_batch_normalisation_keeps_its_statistics():
     assert all(moves for path, moves in moved.items() if "stage_1" in path)
 
 
+def test_batch_normalisation_is_frozen_alone(tmp_path):
+    model = make_model()
+    model.freeze(batch_norm=True)
+    model.freeze(images="none")  # Thaws the rest of the tower.
+    frozen = [w.path for w in model.image_encoder.weights if not w.trainable]
+    assert len(frozen) == len(model.image_encoder.weights) - len(
+        model.image_encoder.trainable_weights
+    )
+    assert frozen and all("norm" in path for path in frozen)
+    assert any("kernel" in weight.path for weight in model.image_encoder.trainable_weights)
+    model.save(tmp_path / "model.keras")
+    for tower in (model, keras.saving.load_model(tmp_path / "model.keras")):
+        both = [tower.encode_images(IMAGES, training=training) for training in (False, True)]
+        np.testing.assert_allclose(*map(ops.convert_to_numpy, both), atol=1e-6)
+    model.freeze(images="none", batch_norm=False)
+    assert all("moving" in w.path for w in model.image_encoder.non_trainable_weights)
+
+
 def test_lora_trains_little_and_starts_where_the_tower_was(tmp_path):
     model = make_model()
     before = encode_texts(model)
