@@ -104,14 +104,12 @@ def recall(num_images, captions_per_image=5, dim=512):
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     product = np.empty((num_images, len(texts)), "float32")
     relevance = rk.evaluation.Relevance.from_ids(image_ids, text_ids)
-    rank, ranks = rk.evaluation.rank_matches, rk.evaluation.cross_modal_ranks
+    reverse, evaluation = relevance.transpose(), rk.evaluation
     return {
         "similarity product": lambda: np.matmul(images, texts.T, out=product),
-        "cross_modal_ranks": lambda: ranks(images, texts, image_ids, text_ids),
-        "rank_matches, twice": lambda: (
-            rank(images, texts, relevance),
-            rank(texts, images, relevance.transpose()),
-        ),
+        "one way, with mAP@R": lambda: evaluation.rank_matches(images, texts, relevance),
+        "both ways": lambda: evaluation.cross_modal_ranks(images, texts, image_ids, text_ids),
+        "both ways, with mAP@R": lambda: evaluation.rank_both(images, texts, relevance, reverse),
     }
 
 

@@ -16,6 +16,7 @@ from rocmr_keras.evaluation.hubness import hub_share
 from rocmr_keras.evaluation.hubness import skewness
 from rocmr_keras.evaluation.ranking import Ranking
 from rocmr_keras.evaluation.ranking import map_at_r
+from rocmr_keras.evaluation.ranking import rank_both
 from rocmr_keras.evaluation.ranking import rank_matches
 from rocmr_keras.evaluation.ranks import cross_modal_ranks
 from rocmr_keras.evaluation.ranks import query_ranks
@@ -55,6 +56,7 @@ __all__ = [
     "pictures",
     "protocols",
     "query_ranks",
+    "rank_both",
     "rank_matches",
     "recall_at_k",
     "retrieval_rows",

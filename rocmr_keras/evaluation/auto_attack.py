@@ -77,7 +77,7 @@ def auto_attack(
     _check(epsilon, num_substitutions, version)
     settings = VERSIONS[version]
     bench = Bench(model, split, batch_size=batch_size, verbose=verbose)
-    clean = {name: bench.rank(name) for name in CROSS_MODAL}
+    clean = bench.rank_clean(CROSS_MODAL)
     report = {
         "counts": {"images": len(bench.clean.images), "texts": len(bench.clean.texts)},
         "clean": summary(clean),

@@ -5,6 +5,7 @@ from rocmr_keras.evaluation.directions import INTRA_MODAL
 from rocmr_keras.evaluation.directions import sides
 from rocmr_keras.evaluation.encode import encode
 from rocmr_keras.evaluation.encode import encode_attacked
+from rocmr_keras.evaluation.ranking import rank_both
 from rocmr_keras.evaluation.ranking import rank_matches
 from rocmr_keras.evaluation.relevance import Relevance
 
@@ -90,6 +91,17 @@ class Bench:
             matches=matches,
             only=only,
         )
+
+    def rank_both(self, images, texts):
+        """Returns the `Ranking` of both cross-modal directions in a dict, from one product."""
+        both = rank_both(images, texts, *(self.relevance(name) for name in CROSS_MODAL))
+        return dict(zip(CROSS_MODAL, both, strict=True))
+
+    def rank_clean(self, directions):
+        """Returns the `Ranking` of each of some directions in a dict, nobody attacked."""
+        is_both = set(CROSS_MODAL) <= set(directions)
+        both = self.rank_both(self.clean.images, self.clean.texts) if is_both else {}
+        return {name: both[name] if name in both else self.rank(name) for name in directions}
 
     def _relevance(self, direction, ground_truth):
         ids = {"images": self.clean.image_ids, "texts": self.clean.text_ids}

@@ -59,7 +59,7 @@ def evaluate(
     threats = {name: as_threat(threat) for name, threat in (attacks or {}).items()}
     _check_names(threats)
     bench = Bench(model, split, ground_truth, intra_modal, batch_size, verbose)
-    ranks = {"clean": {name: bench.rank(name) for name in bench.directions}}
+    ranks = {"clean": bench.rank_clean(bench.directions)}
     report = {
         "counts": {"images": len(bench.clean.images), "texts": len(bench.clean.texts)},
         "clean": summary(ranks["clean"]),

@@ -53,17 +53,16 @@ def worst_failures(
     bench = Bench(model, split, batch_size=batch_size, verbose=verbose)
     rng = np.random.default_rng(seed)
     failures = {}
-    for direction in CROSS_MODAL:
-        if threat.attack_on(sides(direction)[0]) is not None:
-            ranking = bench.rank(direction)
-            right = ranking.queries[ranking.ranks == 1]
-            tried = np.sort(rng.permutation(right)[:num_queries])
-            found = _attack(bench, threat, direction, tried) if len(tried) else None
-            failures[direction] = {
-                "right": len(right),
-                "tried": len(tried),
-                **_furthest(bench, direction, tried, found, count),
-            }
+    attacked = [name for name in CROSS_MODAL if threat.attack_on(sides(name)[0]) is not None]
+    for direction, ranking in bench.rank_clean(attacked).items():
+        right = ranking.queries[ranking.ranks == 1]
+        tried = np.sort(rng.permutation(right)[:num_queries])
+        found = _attack(bench, threat, direction, tried) if len(tried) else None
+        failures[direction] = {
+            "right": len(right),
+            "tried": len(tried),
+            **_furthest(bench, direction, tried, found, count),
+        }
     return failures
 
 

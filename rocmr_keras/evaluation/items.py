@@ -2,38 +2,42 @@ import numpy as np
 
 
 class Items:
-    """Embeddings with ids, read in the order of the ids.
+    """Embeddings that are read a block at a time, as float32, never copied as a whole.
 
-    In this order the matches of an item are neighbours, so most blocks contain none. The
-    embeddings are reordered a block at a time, never copied as a whole.
+    Args:
+        embeddings: Real array `(count, dim)`.
+        name: String, what a message calls them.
     """
 
-    def __init__(self, embeddings, ids, name, ids_name):
+    def __init__(self, embeddings, name):
         self.name = name
         self.embeddings = _check_embeddings(embeddings, name)
-        ids = _check_ids(ids, ids_name, len(self.embeddings), name)
-        self.order = np.argsort(ids, kind="stable")
-        self.is_in_order = bool(np.all(ids[1:] >= ids[:-1]))
-        self.ids = ids[self.order]
-        self.norms = _norms(self.embeddings, name)[self.order]
+        self.norms = _norms(self.embeddings, name)
 
     def __len__(self):
-        return len(self.ids)
+        return len(self.embeddings)
 
     @property
     def dim(self):
         return self.embeddings.shape[1]
 
     def read(self, rows):
-        # A slice of rows that are in order already is a view, not a copy.
-        places = rows if self.is_in_order else self.order[rows]
-        return self.embeddings[places].astype(np.float32, copy=False)
+        # A slice is a view, not a copy.
+        return self.embeddings[rows].astype(np.float32, copy=False)
 
-    def restore(self, values):
-        """Values in the order of the ids, put back into the order of the caller."""
-        restored = np.empty(len(self), dtype=np.int64)
-        restored[self.order] = values
-        return restored
+
+def check_pair(queries, gallery):
+    """Raises a `ValueError` if these `Items` have no similarity."""
+    if queries.dim != gallery.dim:
+        raise ValueError(
+            f"`{queries.name}` and `{gallery.name}` must have the same width. Received: "
+            f"{queries.dim} and {gallery.dim}. Take both from the same pair of encoders."
+        )
+    if not len(gallery):
+        raise ValueError(
+            f"`{gallery.name}` must not be empty. Received: {gallery.name} of shape "
+            f"{gallery.embeddings.shape}. Pass at least the matches of the queries."
+        )
 
 
 def _norms(embeddings, name):
@@ -60,15 +64,3 @@ def _check_embeddings(embeddings, name):
             f"{embeddings.shape} and type {embeddings.dtype}. Pass one embedding a row."
         )
     return embeddings
-
-
-def _check_ids(ids, ids_name, count, name):
-    ids = np.asarray(ids)
-    # An empty list is an array of floats to NumPy.
-    if ids.shape != (count,) or (ids.dtype.kind not in "iu" and ids.size):
-        raise ValueError(
-            f"`{ids_name}` must be whole numbers, one for each row of `{name}`. Received: "
-            f"{ids_name} of shape {ids.shape} and type {ids.dtype} for {count} rows. Equal ids "
-            "on the two sides mean a match."
-        )
-    return ids.astype(np.int64)

@@ -1,111 +1,178 @@
-"""Counts, block by block, the items that score at least as high as the best match."""
+"""Counts, block by block, the wrong items that score at least as high as the right ones."""
 
 import copy
 
 import numpy as np
+
+from rocmr_keras.evaluation.items import check_pair
 
 # Scores closer than this (relative to the norms; cosine units for unit embeddings) are a tie.
 # Encoders compute in float32: a smaller difference is rounding, not a preference.
 TIE_TOLERANCE = 1e-6
 
 
-def count_ahead(queries, gallery, block_size, both):
-    """Number of non-matching items ahead of each query's and each gallery item's best match."""
-    best_of_query, best_of_item = _best_matches(queries, gallery, block_size)
-    query_cuts = best_of_query - tolerance(queries, gallery)
-    item_cuts = best_of_item - tolerance(gallery, queries)
-    query_slack, item_slack = rounding_error(queries, gallery), rounding_error(gallery, queries)
-    query_counts = np.zeros(len(queries), dtype=np.int64)
-    item_counts = np.zeros(len(gallery), dtype=np.int64)
-    for columns in slices(0, len(gallery), block_size):
-        for rows in slices(0, len(queries), block_size):
-            different = _different(queries.ids[rows], gallery.ids[columns])
-            block = Block(queries, gallery, rows, columns, different)
-            ahead = block.ahead(query_cuts[rows, None], query_slack[rows, None])
-            query_counts[rows] += count(ahead, axis=1)
-            if both:
-                ahead = block.ahead(item_cuts[columns], item_slack[columns])
-                item_counts[columns] += count(ahead, axis=0)
-    return query_counts, item_counts
-
-
-def _best_matches(queries, gallery, block_size, strip=64):
-    """Float64 score of the best match of each query and of each gallery item (-inf: none)."""
-    best_of_query = np.full(len(queries), -np.inf)
-    best_of_item = np.full(len(gallery), -np.inf)
-    for rows in slices(0, len(queries), strip):
-        row_ids, left = queries.ids[rows], queries.read(rows).astype(np.float64)
-        start = np.searchsorted(gallery.ids, row_ids[0], "left")
-        stop = np.searchsorted(gallery.ids, row_ids[-1], "right")
-        for columns in slices(start, stop, block_size):
-            scores = left @ gallery.read(columns).astype(np.float64).T
-            scores[row_ids[:, None] != gallery.ids[columns]] = -np.inf
-            best_of_query[rows] = np.maximum(best_of_query[rows], scores.max(axis=1))
-            best_of_item[columns] = np.maximum(best_of_item[columns], scores.max(axis=0))
-    return best_of_query, best_of_item
-
-
-class Block:
-    """The scores of some queries and some gallery items.
+class Levels:
+    """The scores of each query's right items, and how many wrong items reach each of them.
 
     Args:
         queries: `Items`.
         gallery: `Items`.
-        rows: Slice of the queries.
-        columns: Slice of the gallery.
-        different: Bool array, the pairs that do not match; `None` if all are such.
+        relevance: `Relevance`.
+        chosen: Int array, the positions in `relevance` of the queries, or `None` for all of
+            them in order. Defaults to `None`.
+        matches: `Items`, what the right items are represented by, or `None` for `gallery`.
+            Defaults to `None`.
+        axis: `0` where the queries are the rows of a block, `1` where they are its columns.
+            Defaults to `0`.
+        depth: Int, right items of a query that are looked at, the best ones, or `None` for
+            all. Defaults to `None`.
+
+    Attributes:
+        sizes: Int array `(queries,)`, the right items of each query.
+        ahead: Int array `(levels, queries)`, the wrong items that score at least as high as
+            the best right item, the second best, and so on. Below the best one only as far
+            as the precision asks: a right item whose place is beyond the number of right
+            items counts as none, however far beyond it is.
     """
 
-    def __init__(self, queries, gallery, rows, columns, different):
-        self.queries, self.gallery = queries.read(rows), gallery.read(columns)
-        self.scores = self.queries @ self.gallery.T
-        self.different = different
+    def __init__(
+        self, queries, gallery, relevance, chosen=None, matches=None, axis=0, depth=None
+    ):
+        matches = gallery if matches is None else matches
+        check_pair(queries, gallery)
+        check_pair(queries, matches)
+        chosen = np.arange(len(queries)) if chosen is None else chosen
+        self.axis = axis
+        self.sizes = relevance.counts[chosen]
+        self.not_wrong = relevance.not_wrong(chosen)
+        levels = _levels(queries, matches, *relevance.take(chosen), self.sizes, depth)
+        self.cuts = levels - TIE_TOLERANCE * queries.norms * gallery.norms.max(initial=0.0)
+        self.slack = rounding_error(queries, gallery)
+        self.ahead = np.zeros(levels.shape, dtype=np.int64)
+
+    def add(self, block, rows, columns):
+        """Counts the wrong items of a block, given with its rows and columns as slices."""
+        mine, others = (rows, columns) if self.axis == 0 else (columns, rows)
+        wrong = self._wrong(block.scores.shape, mine, others)
+        level, left = self._last_open(mine), np.arange(mine.stop - mine.start)
+        # From the worst right item that may count up to the best one: what does not reach
+        # the lower score does not reach the higher one.
+        while left.size:
+            at = mine.start + left
+            limits = self.cuts[level, at], self.slack[at]
+            limits = (np.expand_dims(values, 1 - self.axis) for values in limits)
+            part = block.take(left, self.axis)
+            reached = part.ahead(*limits, _take(wrong, left, self.axis))
+            counts = count(reached, axis=1 - self.axis)
+            self.ahead[level, at] += counts
+            higher = (counts > 0) & (level > 0)
+            left, level = left[higher], level[higher] - 1
+
+    def _last_open(self, mine):
+        """The level of each query's worst right item that may still count; at least 0."""
+        found = np.arange(1, len(self.ahead) + 1)[:, None]
+        is_open = found + self.ahead[:, mine] <= self.sizes[mine]
+        return np.maximum(is_open.sum(axis=0) - 1, 0)
+
+    def _wrong(self, shape, mine, others):
+        """Mask of the pairs of a block that are wrong; `None` if all are."""
+        begin, end = np.searchsorted(self.not_wrong[0], (mine.start, mine.stop))
+        queries, items = (positions[begin:end] for positions in self.not_wrong)
+        here = (items >= others.start) & (items < others.stop)
+        if not here.any():
+            return None
+        places = queries[here] - mine.start, items[here] - others.start
+        wrong = np.ones(shape, dtype=bool)
+        wrong[places if self.axis == 0 else places[::-1]] = False
+        return wrong
+
+
+def count_ahead(queries, gallery, directions, block_size):
+    """Fills in the `Levels` of one direction or of both, from one product per block."""
+    check_block_size(block_size)
+    for columns in slices(0, len(gallery), block_size):
+        for rows in slices(0, len(queries), block_size):
+            block = Block(queries.read(rows), gallery.read(columns))
+            for levels in directions:
+                levels.add(block, rows, columns)
+
+
+class Block:
+    """The scores of some rows and some columns.
+
+    Args:
+        rows: Float32 array of embeddings.
+        columns: Float32 array of embeddings.
+    """
+
+    def __init__(self, rows, columns):
+        self.sides = [rows, columns]
+        self.scores = rows @ columns.T
         self.exact_scores = None
 
-    def take(self, rows):
-        """Returns the block of some of its rows, an ascending int array of positions."""
-        if len(rows) == len(self.queries):
+    def take(self, places, axis):
+        """Returns the block of some rows or columns, given by ascending position."""
+        if len(places) == len(self.sides[axis]):
             return self
         part = copy.copy(self)
-        part.queries, part.scores, part.exact_scores = self.queries[rows], self.scores[rows], None
-        part.different = None if self.different is None else self.different[rows]
+        part.sides = list(self.sides)
+        part.sides[axis] = self.sides[axis][places]
+        part.scores, part.exact_scores = np.take(self.scores, places, axis), None
         return part
 
-    def ahead(self, cuts, slack):
-        """Mask of the non-matching pairs whose score reaches `cuts` (broadcastable)."""
+    def ahead(self, cuts, slack, wrong):
+        """Mask of the wrong pairs whose score reaches `cuts` (broadcastable)."""
         ahead = self.scores >= (cuts - slack).astype(np.float32)
-        if self.different is not None:
-            ahead &= self.different
+        if wrong is not None:
+            ahead &= wrong
         below = self.scores <= (cuts + slack).astype(np.float32)
         doubtful = np.flatnonzero(ahead & below)
         # With that many pairs, gathering their rows takes as much memory as the block itself.
-        if doubtful.size > self.scores.size // self.queries.shape[1]:
+        if doubtful.size > self.scores.size // self.sides[0].shape[1]:
             decided = self._exact() >= cuts
-            return decided if self.different is None else decided & self.different
+            return decided if wrong is None else decided & wrong
         rows, columns = np.divmod(doubtful, self.scores.shape[1])
-        exact = paired_scores(self.queries[rows], self.gallery[columns])
+        exact = paired_scores(self.sides[0][rows], self.sides[1][columns])
         ahead[rows, columns] = exact >= np.broadcast_to(cuts, ahead.shape)[rows, columns]
         return ahead
 
     def _exact(self):
         if self.exact_scores is None:
-            self.exact_scores = self.queries.astype(np.float64) @ self.gallery.astype(np.float64).T
+            rows, columns = (side.astype(np.float64) for side in self.sides)
+            self.exact_scores = rows @ columns.T
         return self.exact_scores
 
 
-def _different(row_ids, column_ids):
-    """Mask of the non-matching pairs of two sorted blocks of ids; None if all are."""
-    if row_ids[-1] < column_ids[0] or column_ids[-1] < row_ids[0]:
-        return None
-    return row_ids[:, None] != column_ids
+def check_block_size(block_size):
+    is_integer = isinstance(block_size, (int, np.integer)) and not isinstance(block_size, bool)
+    if not is_integer or not 1 <= block_size <= 65535:
+        raise ValueError(
+            "`block_size` must be an integer from 1 to 65535. Received: "
+            f"block_size={block_size!r}. The default, 1024, suits most machines."
+        )
+
+
+def _levels(queries, matches, rows, items, sizes, depth, size=1024):
+    """Scores of each query's right items, best first, `(depth, queries)`; inf where none."""
+    scores = np.empty(len(rows))
+    for part in slices(0, len(rows), size):
+        scores[part] = paired_scores(queries.read(rows[part]), matches.read(items[part]))
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    depth = max(sizes, default=1) if depth is None else depth
+    kept = places < depth
+    levels = np.full((depth, len(queries)), np.inf)
+    levels[places[kept], rows[kept]] = scores[np.lexsort((-scores, rows))][kept]
+    return levels
+
+
+def _take(mask, places, axis):
+    if mask is None or len(places) == mask.shape[axis]:
+        return mask
+    return np.take(mask, places, axis)
 
 
 def paired_scores(queries, items):
     return np.einsum("pd,pd->p", queries.astype(np.float64), items.astype(np.float64))
-
-
-def tolerance(items, others):
-    return TIE_TOLERANCE * items.norms * others.norms.max(initial=0.0)
 
 
 def rounding_error(items, others):

@@ -3,12 +3,8 @@
 import numpy as np
 
 from rocmr_keras.evaluation.items import Items
-from rocmr_keras.evaluation.rank_counting import Block
-from rocmr_keras.evaluation.rank_counting import count
-from rocmr_keras.evaluation.rank_counting import paired_scores
-from rocmr_keras.evaluation.rank_counting import rounding_error
-from rocmr_keras.evaluation.rank_counting import slices
-from rocmr_keras.evaluation.rank_counting import tolerance
+from rocmr_keras.evaluation.rank_counting import Levels
+from rocmr_keras.evaluation.rank_counting import count_ahead
 from rocmr_keras.evaluation.relevance import Relevance
 
 
@@ -36,7 +32,7 @@ def rank_matches(queries, gallery, relevance, matches=None, only=None, block_siz
     """Ranks the right items of every query among the wrong ones.
 
     The same ranks as `query_ranks`, whose rule for ties and whose exactness it shares, for any
-    ground truth. Its time grows with the largest number of right items of a query.
+    ground truth. For both directions of one pair of sets, `rank_both` needs half the time.
 
     Args:
         queries: Float array `(queries, dim)`.
@@ -53,23 +49,47 @@ def rank_matches(queries, gallery, relevance, matches=None, only=None, block_siz
         A `Ranking`.
     """
     chosen = relevance.counted if only is None else np.asarray(only)
-    queries = Items(np.asarray(queries)[chosen], np.arange(len(chosen)), "queries", "ids")
-    gallery = Items(gallery, np.arange(len(gallery)), "gallery", "ids")
-    if matches is None:
-        matches = gallery
-    else:
-        matches = Items(matches, np.arange(len(matches)), "matches", "ids")
-    rows, items = relevance.take(chosen)
-    scores = _scores_of_pairs(queries, matches, rows, items, block_size)
-    # Each query's right items, best first: levels that the wrong ones reach or not.
-    order = np.lexsort((-scores, rows))
-    sizes = relevance.counts[chosen]
-    places = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    levels = np.full((max(sizes, default=1), len(chosen)), np.inf)
-    levels[places, rows] = scores[order]
-    ignored = (rows, items) if not relevance.exclude_self else _with_self(rows, items, chosen)
-    ahead = _count_ahead(queries, gallery, levels, sizes, ignored, block_size)
-    return Ranking(chosen, ahead[0] + 1, _average_precision(ahead, sizes))
+    queries, gallery = Items(np.asarray(queries)[chosen], "queries"), Items(gallery, "gallery")
+    matches = gallery if matches is None else Items(matches, "matches")
+    levels = Levels(queries, gallery, relevance, chosen, matches)
+    count_ahead(queries, gallery, [levels], block_size)
+    return Ranking(chosen, levels.ahead[0] + 1, _average_precision(levels.ahead, levels.sizes))
+
+
+def rank_both(queries, gallery, relevance, reverse, block_size=1024):
+    """Ranks the gallery for the queries and the queries for the gallery, from one product.
+
+    The same numbers as `rank_matches` in either direction, in little more than the time of one.
+
+    Args:
+        queries: Float array `(queries, dim)`.
+        gallery: Float array `(items, dim)`.
+        relevance: A `Relevance`, of the queries.
+        reverse: A `Relevance` of the items to the queries; `relevance.transpose()` unless
+            the other direction has a ground truth of its own.
+        block_size: Positive integer, see `query_ranks`. Defaults to `1024`.
+
+    Returns:
+        Tuple of two `Ranking`, of the queries and of the items.
+
+    Raises:
+        ValueError: If a ground truth has another number of queries than there are rows, the
+            widths differ, or an embedding is not finite.
+
+    Example:
+
+    >>> relevance = Relevance.from_ids([0, 1], [0, 1])
+    >>> images, texts = [[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.6, 0.4]]
+    >>> [way.ranks for way in rank_both(images, texts, relevance, relevance.transpose())]
+    [array([1, 1]), array([1, 2])]
+    """
+    queries, gallery = Items(queries, "queries"), Items(gallery, "gallery")
+    _check_every_row_is_a_query(queries, relevance)
+    _check_every_row_is_a_query(gallery, reverse)
+    forward = Levels(queries, gallery, relevance)
+    backward = Levels(gallery, queries, reverse, axis=1)
+    count_ahead(queries, gallery, [forward, backward], block_size)
+    return _ranking(forward, relevance.counted), _ranking(backward, reverse.counted)
 
 
 def map_at_r(queries, gallery, query_ids, gallery_ids, block_size=1024):
@@ -111,55 +131,17 @@ def map_at_r(queries, gallery, query_ids, gallery_ids, block_size=1024):
     return float(ranking.average_precision.mean())
 
 
-def _scores_of_pairs(queries, matches, rows, items, size):
-    scores = np.empty(len(rows))
-    for part in slices(0, len(rows), size):
-        scores[part] = paired_scores(queries.read(rows[part]), matches.read(items[part]))
-    return scores
+def _ranking(levels, counted):
+    ahead, sizes = levels.ahead[:, counted], levels.sizes[counted]
+    return Ranking(counted, ahead[0] + 1, _average_precision(ahead, sizes))
 
 
-def _with_self(rows, items, chosen):
-    """The pairs that count neither way: the right items, and each query itself."""
-    rows = np.concatenate([rows, np.arange(len(chosen))])
-    items = np.concatenate([items, chosen])
-    order = np.argsort(rows, kind="stable")
-    return rows[order], items[order]
-
-
-def _count_ahead(queries, gallery, levels, sizes, ignored, block_size):
-    """Int array like `levels`: the wrong items that score at least as high.
-
-    Below the best level only as far as the precision asks: a right item whose place is beyond
-    the number of right items counts as none, however far beyond it is.
-    """
-    cuts = levels - tolerance(queries, gallery)
-    slack = rounding_error(queries, gallery)
-    ahead = np.zeros(levels.shape, dtype=np.int64)
-    for rows in slices(0, len(queries), block_size):
-        begin, end = np.searchsorted(ignored[0], (rows.start, rows.stop))
-        places, items = ignored[0][begin:end] - rows.start, ignored[1][begin:end]
-        for columns in slices(0, len(gallery), block_size):
-            wrong = _wrong(places, items, rows, columns)
-            block = Block(queries, gallery, rows, columns, wrong)
-            for level in range(len(levels)):
-                open_rows = np.arange(rows.stop - rows.start)
-                if level:
-                    open_rows = np.flatnonzero(level + 1 + ahead[level, rows] <= sizes[rows])
-                if open_rows.size:
-                    at = rows.start + open_rows
-                    reached = block.take(open_rows).ahead(cuts[level, at, None], slack[at, None])
-                    ahead[level, at] += count(reached, axis=1)
-    return ahead
-
-
-def _wrong(places, items, rows, columns):
-    """Mask of the pairs of a block that are not ignored; None if all are such."""
-    here = (items >= columns.start) & (items < columns.stop)
-    if not here.any():
-        return None
-    wrong = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
-    wrong[places[here], items[here] - columns.start] = False
-    return wrong
+def _check_every_row_is_a_query(items, relevance):
+    if len(items) != len(relevance):
+        raise ValueError(
+            f"A ground truth must have a query for each row of `{items.name}`. Received: "
+            f"{len(relevance)} queries for {len(items)} rows. An empty list leaves a row out."
+        )
 
 
 def _average_precision(ahead, sizes):

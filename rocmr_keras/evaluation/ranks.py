@@ -3,7 +3,10 @@
 import numpy as np
 
 from rocmr_keras.evaluation.items import Items
+from rocmr_keras.evaluation.items import check_pair
+from rocmr_keras.evaluation.rank_counting import Levels
 from rocmr_keras.evaluation.rank_counting import count_ahead
+from rocmr_keras.evaluation.relevance import Relevance
 
 
 def query_ranks(queries, gallery, query_ids, gallery_ids, block_size=1024):
@@ -30,7 +33,7 @@ def query_ranks(queries, gallery, query_ids, gallery_ids, block_size=1024):
             distractors.
         block_size: Positive integer, rows and columns of a block of scores. Memory beyond the
             inputs is about `8 * block_size * (block_size + dim)` bytes, twice that when most
-            scores tie. Defaults to `1024`.
+            scores tie, and some 60 bytes for each matching pair. Defaults to `1024`.
 
     Returns:
         Int64 array of shape `(num_queries,)`, 1 for the first place.
@@ -44,12 +47,14 @@ def query_ranks(queries, gallery, query_ids, gallery_ids, block_size=1024):
     >>> query_ranks([[1.0, 0.0]], [[0.6, 0.8], [0.8, 0.6]], [7], [7, 3])
     array([2])
     """
-    queries = Items(queries, query_ids, "queries", "query_ids")
-    gallery = Items(gallery, gallery_ids, "gallery", "gallery_ids")
-    _check_pair(queries, gallery, block_size)
-    _check_every_item_matches(queries, gallery)
-    ahead, _ = count_ahead(queries, gallery, block_size, both=False)
-    return queries.restore(ahead + 1)
+    queries, gallery = Items(queries, "queries"), Items(gallery, "gallery")
+    query_ids = _check_ids(query_ids, "query_ids", queries)
+    gallery_ids = _check_ids(gallery_ids, "gallery_ids", gallery)
+    check_pair(queries, gallery)
+    relevance = _match(queries, gallery, query_ids, gallery_ids)
+    levels = Levels(queries, gallery, relevance, depth=1)
+    count_ahead(queries, gallery, [levels], block_size)
+    return levels.ahead[0] + 1
 
 
 def cross_modal_ranks(image_embeddings, text_embeddings, image_ids, text_ids, block_size=1024):
@@ -77,16 +82,17 @@ def cross_modal_ranks(image_embeddings, text_embeddings, image_ids, text_ids, bl
     >>> cross_modal_ranks([[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.6, 0.4]], [0, 1], [0, 1])
     {'image_to_text': array([1, 1]), 'text_to_image': array([1, 2])}
     """
-    images = Items(image_embeddings, image_ids, "image_embeddings", "image_ids")
-    texts = Items(text_embeddings, text_ids, "text_embeddings", "text_ids")
-    _check_pair(images, texts, block_size)
-    _check_every_item_matches(images, texts)
-    _check_every_item_matches(texts, images)
-    image_ahead, text_ahead = count_ahead(images, texts, block_size, both=True)
-    return {
-        "image_to_text": images.restore(image_ahead + 1),
-        "text_to_image": texts.restore(text_ahead + 1),
-    }
+    images = Items(image_embeddings, "image_embeddings")
+    texts = Items(text_embeddings, "text_embeddings")
+    image_ids = _check_ids(image_ids, "image_ids", images)
+    text_ids = _check_ids(text_ids, "text_ids", texts)
+    check_pair(images, texts)
+    relevance = _match(images, texts, image_ids, text_ids)
+    reverse = _match(texts, images, text_ids, image_ids)
+    forward = Levels(images, texts, relevance, depth=1)
+    backward = Levels(texts, images, reverse, axis=1, depth=1)
+    count_ahead(images, texts, [forward, backward], block_size)
+    return {"image_to_text": forward.ahead[0] + 1, "text_to_image": backward.ahead[0] + 1}
 
 
 def recall_at_k(ranks, k):
@@ -139,34 +145,28 @@ def summarize(ranks):
     return summary
 
 
-def _check_pair(queries, gallery, block_size):
-    if queries.dim != gallery.dim:
-        raise ValueError(
-            f"`{queries.name}` and `{gallery.name}` must have the same width. Received: "
-            f"{queries.dim} and {gallery.dim}. Take both from the same pair of encoders."
-        )
-    if not len(gallery):
-        raise ValueError(
-            f"`{gallery.name}` must not be empty. Received: {gallery.name} of shape "
-            f"{gallery.embeddings.shape}. Pass at least the matches of the queries."
-        )
-    is_integer = isinstance(block_size, (int, np.integer)) and not isinstance(block_size, bool)
-    if not is_integer or not 1 <= block_size <= 65535:
-        raise ValueError(
-            "`block_size` must be an integer from 1 to 65535. Received: "
-            f"block_size={block_size!r}. The default, 1024, suits most machines."
-        )
-
-
-def _check_every_item_matches(items, others):
-    alone = np.flatnonzero(~np.isin(items.ids, others.ids))
+def _match(queries, gallery, query_ids, gallery_ids):
+    relevance = Relevance.from_ids(query_ids, gallery_ids)
+    alone = np.flatnonzero(relevance.counts == 0)
     if alone.size:
-        position = int(items.order[alone[0]])
         raise ValueError(
-            f"Every row of `{items.name}` must have a match in `{others.name}`. Received: row "
-            f"{position} with id {items.ids[alone[0]]} and no match ({alone.size} such rows in "
+            f"Every row of `{queries.name}` must have a match in `{gallery.name}`. Received: row "
+            f"{alone[0]} with id {query_ids[alone[0]]} and no match ({alone.size} such rows in "
             f"all). Leave these rows out or add their matches."
         )
+    return relevance
+
+
+def _check_ids(ids, ids_name, items):
+    ids = np.asarray(ids)
+    # An empty list is an array of floats to NumPy.
+    if ids.shape != (len(items),) or (ids.dtype.kind not in "iu" and ids.size):
+        raise ValueError(
+            f"`{ids_name}` must be whole numbers, one for each row of `{items.name}`. Received: "
+            f"{ids_name} of shape {ids.shape} and type {ids.dtype} for {len(items)} rows. Equal "
+            "ids on the two sides mean a match."
+        )
+    return ids.astype(np.int64)
 
 
 def _check_ranks(ranks):

@@ -107,6 +107,15 @@ class Relevance:
         within = np.arange(len(rows)) - np.repeat(_starts(counts)[:-1], counts)
         return rows, self.items[np.repeat(self.starts[queries], counts) + within]
 
+    def not_wrong(self, queries):
+        """Returns pairs like `take`: the right items, and each query itself if excluded."""
+        rows, items = self.take(queries)
+        if not self.exclude_self:
+            return rows, items
+        rows, items = np.append(rows, np.arange(len(queries))), np.append(items, queries)
+        order = np.argsort(rows, kind="stable")
+        return rows[order], items[order]
+
     def mask(self, queries):
         """Returns a bool array `(len(queries), num_items)`, true where an item is right."""
         mask = np.zeros((len(queries), self.num_items), dtype=bool)

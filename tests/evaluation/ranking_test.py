@@ -3,6 +3,7 @@ import pytest
 
 from rocmr_keras.evaluation import map_at_r
 from rocmr_keras.evaluation import query_ranks
+from rocmr_keras.evaluation.ranking import rank_both
 from rocmr_keras.evaluation.ranking import rank_matches
 from rocmr_keras.evaluation.relevance import Relevance
 
@@ -86,6 +87,68 @@ def test_right_items_of_another_gallery(kind):
     np.testing.assert_array_equal(ranking.ranks, ranks)
     np.testing.assert_allclose(ranking.average_precision, precisions, atol=1e-12)
     assert np.any(ranks != naive_all(queries, gallery, relevance)[0])
+
+
+@pytest.mark.parametrize("block_size", [7, 1024])
+@pytest.mark.parametrize("kind", ["ties", "unit"])
+def test_both_ways_equal_one_way_after_the_other(kind, block_size):
+    """Also where the lists of one way are not those of the other."""
+    for seed in range(3):
+        queries, gallery = embeddings(kind, 30, seed), embeddings(kind, 40, seed + 9)
+        relevance = Relevance.from_lists(random_lists(seed), 40)
+        others = np.random.default_rng(seed).permutation(40)
+        lists = [[item % 30, (item + 7) % 30][: item % 3] for item in others]
+        other = Relevance.from_lists(lists, 30)
+        for reverse in (relevance.transpose(), other):
+            rankings = rank_both(queries, gallery, relevance, reverse, block_size=block_size)
+            forward = rank_matches(queries, gallery, relevance)
+            backward = rank_matches(gallery, queries, reverse)
+            for ranking, expected in zip(rankings, (forward, backward), strict=True):
+                np.testing.assert_array_equal(ranking.queries, expected.queries)
+                np.testing.assert_array_equal(ranking.ranks, expected.ranks)
+                np.testing.assert_array_equal(
+                    ranking.average_precision, expected.average_precision
+                )
+
+
+@pytest.mark.parametrize("kind", ["ties", "unit"])
+def test_both_ways_equal_the_sorted_list(kind):
+    items = embeddings(kind, 30, 1)
+    ids = np.random.default_rng(1).integers(0, 12, 30)
+    lists = Relevance.from_lists(random_lists(0), 40)
+    views = Relevance.from_ids(ids, ids, exclude_self=True)
+    for gallery, relevance in ((embeddings(kind, 40, 2), lists), (items, views)):
+        reverse = relevance.transpose()
+        rankings = rank_both(items, gallery, relevance, reverse, block_size=16)
+        cases = (items, gallery, relevance), (gallery, items, reverse)
+        for ranking, case in zip(rankings, cases, strict=True):
+            ranks, precisions = naive_all(*case)
+            np.testing.assert_array_equal(ranking.ranks, ranks)
+            np.testing.assert_allclose(ranking.average_precision, precisions, atol=1e-12)
+            some = ranking.queries[::3]
+            only = rank_matches(*case, only=some)
+            np.testing.assert_array_equal(ranking.take(some).ranks, only.ranks)
+
+
+def test_both_ways_of_a_collapsed_encoder():
+    point = np.full((40, 50), 50**-0.5, "float32")
+    relevance = Relevance.from_lists(random_lists(0), 40)
+    reverse = relevance.transpose()
+    forward, backward = rank_both(point[:30], point, relevance, reverse, block_size=16)
+    np.testing.assert_array_equal(forward.ranks, 41 - relevance.counts[relevance.counted])
+    np.testing.assert_array_equal(backward.ranks, 31 - reverse.counts[reverse.counted])
+
+
+def test_sets_that_do_not_belong_together():
+    relevance = Relevance.from_lists([[0], [1]], 2)
+    with pytest.raises(ValueError, match="`queries` and `gallery` must have the same width. Re"):
+        rank_both(np.eye(2), np.ones((2, 3)), relevance, relevance)
+    with pytest.raises(ValueError, match="row of `gallery`. Received: 2 queries for 3 rows"):
+        rank_both(np.eye(2), np.ones((3, 2)), relevance, relevance)
+    with pytest.raises(ValueError, match="`block_size` must be .* Received: block_size=0"):
+        rank_both(np.eye(2), np.eye(2), relevance, relevance, block_size=0)
+    with pytest.raises(ValueError, match="`queries` and `matches` must have the same width. Re"):
+        rank_matches(np.eye(2), np.eye(2), relevance, matches=np.ones((2, 3)))
 
 
 def test_the_same_ranks_as_query_ranks():

@@ -60,11 +60,7 @@ class Both(Protocol):
             if self.schedule is None
             else self._together(bench, threat, ids)
         )
-        rankings = {
-            "image_to_text": bench.rank("image_to_text", queries=images, gallery=texts),
-            "text_to_image": bench.rank("text_to_image", queries=texts, gallery=images),
-        }
-        return Result(rankings, stalled)
+        return Result(bench.rank_both(images, texts), stalled)
 
     def _one_after_the_other(self, bench, threat):
         texts, texts_stalled = bench.attack(
