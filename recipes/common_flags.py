@@ -101,6 +101,21 @@ def threats(seed):
     return named
 
 
+def joint_threats(seed):
+    """Returns a threat for each joint attack, on the budget `--eval_both`."""
+    values, evaluation = flags.FLAGS, rk.evaluation
+    attacks = (
+        _pgd(values.eval_both, seed),
+        rk.attacks.TokenSubstitution(
+            values.eval_substitutions, values.eval_candidates, seed=seed
+        ),
+    )
+    return {
+        name: evaluation.Threat(*attacks, protocol=evaluation.protocols.Both(name))
+        for name in rk.attacks.joint.SCHEDULES
+    }
+
+
 def _pgd(epsilon, seed):
     values = flags.FLAGS
     return rk.attacks.PGD(

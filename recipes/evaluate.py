@@ -5,13 +5,17 @@ r"""Attacks a trained model, on whichever backend, and reports what is left of i
 prints the table of clean and adversarial recall and a verdict, and writes `report.json`,
 `report.html` and the pictures to the output folder. `--attacks=standard` runs AutoAttack
 instead of the listed attacks, on the budgets `--eval_both` and `--eval_substitutions`;
-`--audit` looks for signs that the model hides its gradients. One file gives the same
-recall on each backend, clean and with `--noeval_random_start` also under PGD; random starts
-differ from one backend to the next.
+`--attacks=joint` compares the attacks on images and captions at once on the same budgets:
+recall, and in how many groups of an image and its captions one is at least as strong as
+another (a minute on the torch backend, several to compile on the others). `--audit` looks
+for signs that the model hides its gradients. One file gives the same recall on each backend,
+clean and with `--noeval_random_start` also under PGD; random starts differ from one backend
+to the next.
 """
 
 import common_flags
 import keras
+import numpy as np
 import run_report
 from absl import app
 from absl import flags
@@ -28,9 +32,11 @@ flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to att
 flags.DEFINE_enum(
     "attacks",
     "listed",
-    ["listed", "fast", "standard", "none"],
-    "Those of the eval flags, AutoAttack (fast for a look, standard to publish), or none.",
+    ["listed", "joint", "fast", "standard", "none"],
+    "Those of the eval flags, the joint ones, AutoAttack (fast for a look, standard to publish), "
+    "or none.",
 )
+flags.DEFINE_integer("min_captions", 1, "Take only images with as many captions or more.")
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
@@ -45,11 +51,18 @@ def run_audit(model, split):
     )
 
 
+def with_captions(split):
+    """Leaves out images with fewer captions than `--min_captions`."""
+    ids, counts = np.unique(split.caption_image_ids, return_counts=True)
+    kept = np.isin(split.image_ids, ids[counts >= FLAGS.min_captions])
+    return split.take(np.flatnonzero(kept))
+
+
 def main(_):
     model = keras.saving.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
-    splits = common_flags.load_data()
-    split = common_flags.choose_images(splits[FLAGS.split])
+    split = with_captions(common_flags.load_data()[FLAGS.split])
+    split = common_flags.choose_images(split)
     extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}
     run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks, extra)
 

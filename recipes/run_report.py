@@ -38,12 +38,14 @@ def save_model(model, path):
 def report(model, split, output, seed, attacks="listed", extra=None):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
-    `attacks` is `"listed"`, those of the evaluation flags, a version of AutoAttack, or `"none"`;
-    `extra`, a dict, is written into the report too.
+    `attacks` is `"listed"`, those of the evaluation flags, `"joint"`, the joint ones of these
+    flags, a version of AutoAttack, or `"none"`; `extra`, a dict, is written into the report too.
     """
     figures = {**measure(model, split, seed, attacks), **(extra or {})}
     rk.evaluation.write_report(os.path.join(output, "report.json"), figures)
     print(rk.evaluation.format_report(figures))
+    if "margins" in figures:
+        print(f"\n{rk.evaluation.format_margins(figures['margins'])}")
     print(f"\n{rk.evaluation.verdict(figures)}\n")
     if attacks == "none":
         return
@@ -55,14 +57,21 @@ def report(model, split, output, seed, attacks="listed", extra=None):
 
 def measure(model, split, seed, attacks="listed"):
     """Attacks the split and returns the figures, with the run that made them."""
-    if attacks in ("listed", "none"):
-        threats = common_flags.threats(seed) if attacks == "listed" else {}
+    makers = {
+        "none": lambda seed: {},
+        "listed": common_flags.threats,
+        "joint": common_flags.joint_threats,
+    }
+    if attacks in makers:
+        threats = makers[attacks](seed)
         figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
     else:
         budget = FLAGS.eval_both, FLAGS.eval_substitutions
         figures = rk.evaluation.auto_attack(
             model, split, *budget, version=attacks, batch_size=128, seed=seed
         )
+    if attacks == "joint":
+        figures["margins"] = rk.evaluation.compare_margins(figures)
     figures["run"] = {
         "flags": {name: flag.value for name, flag in _flags().items()},
         "backend": keras.config.backend(),
@@ -104,14 +113,22 @@ def draw(model, split, output, figures, threats):
 
 
 def write_page(model, split, output, figures, threats, seed):
-    """Writes `report.html`, with the worst failures under the strongest attacks."""
-    failures = {
-        name: rk.evaluation.worst_failures(model, split, threats[name], seed=seed)
-        for name in (f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}", "tokens")
-    }
+    """Writes `report.html`, with the worst failures of queries that were attacked alone."""
+    failures = find_failures(model, split, figures, threats, seed)
     path = os.path.join(output, "report.html")
     label = os.path.basename(os.path.normpath(output))
     rk.evaluation.write_html_report(path, figures, failures, title=label)
+
+
+def find_failures(model, split, figures, threats, seed):
+    """Returns AutoAttack's own, or those of the strongest attacks that were listed."""
+    if "auto query" in figures["attacks"]:
+        return {"auto query": rk.evaluation.auto_attack_failures(model, split, figures)}
+    return {
+        name: rk.evaluation.worst_failures(model, split, threats[name], seed=seed)
+        for name in (f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}", "tokens")
+        if name in figures["attacks"]
+    }
 
 
 def epsilon_curve(figures):

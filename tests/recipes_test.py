@@ -131,6 +131,13 @@ def test_train_resume_and_compare(captions, tmp_path):
         assert "auto both" in out
         report = json.loads((tmp_path / "auto" / "report.json").read_text())
         assert report["audit"]["checks"]["more_steps"]["verdict"] in ("pass", "fail")
+        assert "under auto query" in (tmp_path / "auto" / "report.html").read_text("utf-8")
+        output = f"--output={tmp_path}/joint"
+        flags = ["--eval_steps=1", "--eval_candidates=2", "--eval_epsilons=8/255"]
+        out = run("evaluate.py", model, output, *data, *flags, "--attacks=joint")
+        assert "of 6 groups, at least as strong as" in out
+        margins = json.loads((tmp_path / "joint" / "report.json").read_text())["margins"]
+        assert set(margins["alternating"]["at_least_as_strong"].values()) == {6}
 
 
 def test_benchmark():

@@ -3,6 +3,7 @@ from rocmr_keras.evaluation import protocols
 from rocmr_keras.evaluation.audit import audit
 from rocmr_keras.evaluation.audit import format_audit
 from rocmr_keras.evaluation.auto_attack import auto_attack
+from rocmr_keras.evaluation.auto_failures import auto_attack_failures
 from rocmr_keras.evaluation.eccv_caption import eccv_caption_ground_truth
 from rocmr_keras.evaluation.encode import Embeddings
 from rocmr_keras.evaluation.encode import encode
@@ -14,6 +15,8 @@ from rocmr_keras.evaluation.failures import worst_failures
 from rocmr_keras.evaluation.html import write_html_report
 from rocmr_keras.evaluation.hubness import hub_share
 from rocmr_keras.evaluation.hubness import skewness
+from rocmr_keras.evaluation.margins import compare_margins
+from rocmr_keras.evaluation.margins import format_margins
 from rocmr_keras.evaluation.ranking import Ranking
 from rocmr_keras.evaluation.ranking import map_at_r
 from rocmr_keras.evaluation.ranking import rank_both
@@ -41,6 +44,8 @@ __all__ = [
     "adversarial_pairs",
     "audit",
     "auto_attack",
+    "auto_attack_failures",
+    "compare_margins",
     "cross_modal_ranks",
     "eccv_caption_ground_truth",
     "encode",
@@ -49,6 +54,7 @@ __all__ = [
     "epsilon_curve",
     "evaluate",
     "format_audit",
+    "format_margins",
     "format_report",
     "hub_share",
     "map_at_r",

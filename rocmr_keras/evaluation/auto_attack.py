@@ -1,24 +1,18 @@
 import numpy as np
 
-from rocmr_keras.attacks import APGD
-from rocmr_keras.attacks import Square
-from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.evaluation.auto_stages import VERSIONS
+from rocmr_keras.evaluation.auto_stages import joint_stages
+from rocmr_keras.evaluation.auto_stages import query_stages
 from rocmr_keras.evaluation.bench import Bench
 from rocmr_keras.evaluation.directions import CROSS_MODAL
 from rocmr_keras.evaluation.directions import sides
 from rocmr_keras.evaluation.figures import damage
 from rocmr_keras.evaluation.figures import summary
-from rocmr_keras.evaluation.protocols import Both
-from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.evaluation.worst_case import worse
 
-#: Gradient steps, queries of the random search and candidates of a substitution.
-VERSIONS = {
-    "standard": {"num_steps": 100, "num_queries": 1000, "num_candidates": 128},
-    "fast": {"num_steps": 20, "num_queries": 0, "num_candidates": 32},
-}
 # A query is broken, and left alone from then on, when it is not among so many.
 _LARGEST_K = 10
+_MOST_LISTED = 10
 
 
 def auto_attack(
@@ -58,7 +52,9 @@ def auto_attack(
     Returns:
         A report like that of `evaluate`, whose attacks are `"auto query"` and, with both
         budgets, `"auto both"`; their `stages` say how many queries each attack met and
-        how many of them it put out of the first ten.
+        how many of them it put out of the first ten. Their `worst` lists, by direction, the
+        queries that were right when clean and fell the furthest, at most ten: `query`, its
+        position, `rank`, and `stage`, the attack that did it, see `auto_attack_failures`.
 
     Raises:
         ValueError: If there is no budget, or the version is unknown.
@@ -75,7 +71,6 @@ def auto_attack(
         diverse parameter-free attacks" (AutoAttack), 2020 (arXiv:2003.01690).
     """
     _check(epsilon, num_substitutions, version)
-    settings = VERSIONS[version]
     bench = Bench(model, split, batch_size=batch_size, verbose=verbose)
     clean = bench.rank_clean(CROSS_MODAL)
     report = {
@@ -85,78 +80,58 @@ def auto_attack(
     }
     budget = {
         "attack": f"AutoAttack {version}",
-        **settings,
+        **VERSIONS[version],
         "epsilon": epsilon,
         "norm": norm,
         "num_substitutions": num_substitutions,
         "seed": seed,
     }
-    for protocol, stages in (
-        ("query", _query_stages(settings, epsilon, norm, num_substitutions, seed)),
-        ("both", _joint_stages(settings, epsilon, norm, num_substitutions, seed)),
-    ):
+    for protocol, stages in (("query", query_stages(budget)), ("both", joint_stages(budget))):
         if stages:
-            worst, counts = _run(bench, clean, protocol, stages, verbose)
+            worst, counts, stage_of = _run(bench, clean, protocol, stages, verbose)
             report["attacks"][f"auto {protocol}"] = {
                 "budget": {"protocol": protocol, **budget},
                 **summary(worst),
                 **damage(clean, worst),
                 "stages": counts,
+                "worst": {
+                    name: _furthest(clean[name], worst[name], stage_of[name]) for name in worst
+                },
             }
     return report
 
 
-def _query_stages(settings, epsilon, norm, num_substitutions, seed):
-    """Returns the name and the threat of each attack on a query alone."""
-    stages = []
-    for objective in ("contrastive", "margin"):
-        if epsilon is not None:
-            apgd = APGD(epsilon, settings["num_steps"], norm, seed=seed)
-            stages.append((f"APGD, {objective}", Threat(apgd, objective=objective)))
-        if num_substitutions is not None:
-            search = _search(settings, num_substitutions, seed)
-            threat = Threat(text_attack=search, objective=objective)
-            stages.append((f"substitution, {objective}", threat))
-    if epsilon is not None and norm == "linf" and settings["num_queries"]:
-        square = Square(epsilon, settings["num_queries"], seed=seed)
-        stages.append(("Square, margin", Threat(square, objective="margin")))
-    return stages
-
-
-def _joint_stages(settings, epsilon, norm, num_substitutions, seed):
-    if epsilon is None or num_substitutions is None:
-        return []
-    apgd = APGD(epsilon, settings["num_steps"], norm, seed=seed)
-    search = _search(settings, num_substitutions, seed)
-    # The first knows the attacked gallery, the second the own captions of each image.
-    return [
-        ("one after the other", Threat(apgd, search, protocol=Both())),
-        ("alternating", Threat(apgd, search, protocol=Both("alternating"))),
-    ]
-
-
-def _search(settings, num_substitutions, seed):
-    beam_size = 1 if num_substitutions == 1 else 4
-    return TokenSubstitution(
-        num_substitutions, settings["num_candidates"], seed=seed, beam_size=beam_size
-    )
-
-
 def _run(bench, clean, protocol, stages, verbose):
-    """Returns the worst `Ranking` by direction, and what each stage did."""
-    worst, counts = {}, []
+    """Returns the worst `Ranking` by direction, what each stage did, and who did the worst."""
+    worst, counts, stage_of = {}, [], {}
     for name, threat in stages:
         if verbose:
             print(f"{protocol}, {name}:")
         run = _attack_queries if protocol == "query" else _attack_both
         for direction, ranking, met in run(bench, threat, {**clean, **worst}):
             before = worst.get(direction, clean[direction])
-            worst[direction] = worse(before, ranking)
-            broken = _survivors(before).size - _survivors(worst[direction]).size
+            after = worst[direction] = worse(before, ranking)
+            known = stage_of.get(direction, "")
+            stage_of[direction] = np.where(after.ranks > before.ranks, name, known)
+            broken = _survivors(before).size - _survivors(after).size
             counts.append(
                 {"attack": name, "direction": direction, "queries": met, "broken": broken}
             )
-    return worst, counts
+    return worst, counts, stage_of
+
+
+def _furthest(clean, worst, stage_of):
+    """Lists the queries that came first when clean and come last now."""
+    fallen = np.flatnonzero((clean.ranks == 1) & (worst.ranks > 1))
+    order = fallen[np.argsort(-worst.ranks[fallen], kind="stable")][:_MOST_LISTED]
+    return [
+        {
+            "query": int(worst.queries[place]),
+            "rank": int(worst.ranks[place]),
+            "stage": str(stage_of[place]),
+        }
+        for place in order
+    ]
 
 
 def _attack_queries(bench, threat, worst):

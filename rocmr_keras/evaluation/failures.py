@@ -57,16 +57,17 @@ def worst_failures(
     for direction, ranking in bench.rank_clean(attacked).items():
         right = ranking.queries[ranking.ranks == 1]
         tried = np.sort(rng.permutation(right)[:num_queries])
-        found = _attack(bench, threat, direction, tried) if len(tried) else None
+        found = attack_queries(bench, threat, direction, tried) if len(tried) else None
         failures[direction] = {
             "right": len(right),
             "tried": len(tried),
-            **_furthest(bench, direction, tried, found, count),
+            **furthest(bench, direction, tried, found, count),
         }
     return failures
 
 
-def _attack(bench, threat, direction, queries):
+def attack_queries(bench, threat, direction, queries):
+    """Attacks some queries of a direction, see `encode_attacked` for what it returns."""
     modality = sides(direction)[0]
     return encode_attacked(
         bench.model,
@@ -81,7 +82,19 @@ def _attack(bench, threat, direction, queries):
     )
 
 
-def _furthest(bench, direction, queries, found, count):
+def furthest(bench, direction, queries, found, count):
+    """Shows the queries that an attack moved the furthest.
+
+    Args:
+        bench: A `Bench`.
+        direction: String.
+        queries: Int array, ascending, the attacked ones, all at rank 1 when clean.
+        found: What `attack_queries` returns for them, or `None` if there is none.
+        count: Int, how many to show.
+
+    Returns:
+        Dict of `fallen`, how many lost rank 1, and `examples`, see `worst_failures`.
+    """
     if found is None:
         return {"fallen": 0, "examples": []}
     embeddings = np.array(bench.embeddings(sides(direction)[0]))

@@ -152,6 +152,15 @@ def test_failures_are_pictures_with_the_changed_words_marked(report, read):
     assert "31 of 300 attacked queries lost rank 1." in page.texts
 
 
+def test_a_failure_may_name_its_own_attack(report, read):
+    given = failures()
+    before = read(report, given).texts.count("attack")
+    given["pgd"]["image_to_text"]["examples"][0]["attack"] = "APGD, <margin>"
+    texts = read(report, given).texts
+    assert texts[texts.index("APGD, <margin>") - 1] == "attack"
+    assert texts.count("attack") == before + 1
+
+
 def test_attacks_that_differ_in_one_budget_become_a_chart(report, read):
     assert find_budgets(report) == [] and read(report).tags["svg"] == 0
     pgd = report["attacks"]["pgd"]

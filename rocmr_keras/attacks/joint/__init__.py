@@ -17,7 +17,11 @@ _SCHEDULES = {
     "alternating": Alternating,
 }
 
+#: Their names, the strongest last.
+SCHEDULES = tuple(_SCHEDULES)
+
 __all__ = [
+    "SCHEDULES",
     "Alternating",
     "CoAttack",
     "JointAttack",
@@ -33,9 +37,9 @@ __all__ = [
 
 def check_schedule(name):
     """Raises a `ValueError` if there is no joint attack of this name."""
-    if name not in _SCHEDULES:
+    if name not in SCHEDULES:
         raise ValueError(
-            f"`schedule` must be one of {tuple(_SCHEDULES)}. Received: "
+            f"`schedule` must be one of {SCHEDULES}. Received: "
             f"schedule={name!r}. 'alternating' is the strongest."
         )
 

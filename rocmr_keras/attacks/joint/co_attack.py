@@ -7,13 +7,15 @@ from rocmr_keras.attacks.joint.joint_attack import JointAttack
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class CoAttack(JointAttack):
-    """Co-Attack: captions first, then images away from themselves and from the captions.
+    """Co-Attack: captions first, then each image away from itself and from one caption.
 
-    Each modality maximises the divergence of its embedding from the clean one, plus
-    `text_weight` times the divergence from the embeddings of its ground truth: captions
-    against clean images, then images against the attacked captions. Embeddings are
-    compared as distributions, after a softmax. (The paper's captions maximise the first
-    part alone; its gradient is zero where a search of substitutions starts.)
+    An image maximises the divergence of its embedding from the clean one, plus
+    `text_weight` times that from the attacked caption it is paired with, the first of its
+    captions: the published attack works on single pairs, and to see the whole set is what
+    `SetGuidance` adds. Embeddings are compared as distributions, after a softmax. Captions
+    are attacked before, towards the same sum against the clean images. (The published ones
+    maximise its first part alone, whose gradient is zero where a search of substitutions
+    starts.)
 
     Args:
         image_attack: An attack of modality `"images"`, with a random start: the
@@ -38,7 +40,7 @@ class CoAttack(JointAttack):
 
         images = scene.clean()["images"]
         token_ids = scene.attack_texts(self.text_attack, objective, images)
-        images = scene.attack_images(self.image_attack, objective, token_ids)
+        images = scene.attack_images(self.image_attack, objective, token_ids, paired=True)
         return {"images": images, "token_ids": token_ids}
 
     def get_config(self):

@@ -52,7 +52,7 @@ class Scene:
         """Returns the state of nothing attacked: dict of `images` and `token_ids`."""
         return {"images": self.batch["images"], "token_ids": self.batch["token_ids"]}
 
-    def attack_images(self, attack, objective, token_ids, scales=(1.0,)):
+    def attack_images(self, attack, objective, token_ids, scales=(1.0,), paired=False):
         """Attacks the images against a gallery that holds these captions.
 
         Args:
@@ -61,11 +61,13 @@ class Scene:
             token_ids: Int tensor `(texts, length)`.
             scales: Sequence of floats; the image is attacked as it looks after it was
                 brought to each of these sizes and back. Defaults to `(1.0,)`.
+            paired: Bool, whether each image knows the first of its captions alone; the
+                others then count neither way. Defaults to `False`.
 
         Returns:
             Float tensor like `batch["images"]`.
         """
-        target = self._image_target(self.encode_texts(token_ids))
+        target = self._image_target(self.encode_texts(token_ids), paired)
         objective = objectives.get(objective)
 
         def loss_fn(images):
@@ -133,10 +135,14 @@ class Scene:
         }
         return kept, ops.where(better, losses, best_losses)
 
-    def _image_target(self, texts):
+    def _image_target(self, texts, paired=False):
         clean = ops.take(self.gallery_images, self.batch["image_places"], axis=0)
-        places, own = self.batch["text_places"], self._own_texts
-        return _GroupTarget(self.gallery_texts, places, texts, own, self.model.scale(), clean)
+        places, own, excluded = self.batch["text_places"], self._own_texts, None
+        if paired:
+            own, excluded = _first_and_others(own)
+        return _GroupTarget(
+            self.gallery_texts, places, texts, own, self.model.scale(), clean, excluded
+        )
 
     def _text_target(self, images):
         clean = ops.take(self.gallery_texts, self.batch["text_places"], axis=0)
@@ -156,13 +162,13 @@ class Scene:
 class _GroupTarget(Target):
     """The ground truth as attacked, everything else clean, also what is attacked beside it."""
 
-    def __init__(self, gallery, places, attacked, positives, scale, clean):
+    def __init__(self, gallery, places, attacked, positives, scale, clean, excluded=None):
         replaced = ops.scatter_update(gallery, ops.expand_dims(places, 1), attacked)
-        super().__init__(replaced, positives, scale, clean)
-        self.clean_gallery = gallery
+        super().__init__(replaced, positives, scale, clean, excluded=excluded)
+        self._others = Target(gallery, positives, excluded=excluded)
 
     def similarities(self, embeddings):
-        others = ops.matmul(self.stack(embeddings), ops.transpose(self.clean_gallery))
+        others = self._others.similarities(embeddings)
         return ops.where(self.positives, super().similarities(embeddings), others)
 
 
@@ -174,6 +180,12 @@ def _rescaled(images, scale):
     size = (max(round(scale * height), 1), max(round(scale * width), 1))
     resized = ops.image.resize(images, size, interpolation="bilinear")
     return ops.image.resize(resized, (height, width), interpolation="bilinear")
+
+
+def _first_and_others(own):
+    """Splits a mask `(examples, items)` into the first item of each example and the rest."""
+    first = ops.logical_and(own, ops.cumsum(ops.cast(own, "int32"), axis=1) == 1)
+    return first, ops.logical_and(own, ops.logical_not(first))
 
 
 def _equal(ids, gallery_ids):

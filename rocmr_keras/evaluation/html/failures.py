@@ -23,7 +23,8 @@ def failures(found):
     """Builds the cards, `None` if there is nothing to show.
 
     Args:
-        found: Dict from the name of an attack to what `worst_failures` returns, or `None`.
+        found: Dict from the name of an attack to what `worst_failures` or
+            `auto_attack_failures` returns, or `None`.
     """
     if not found:
         return None
@@ -77,6 +78,7 @@ def _card(example, factor):
             element("strong", f"{after:,}"),
             class_="rank",
         ),
+        _labelled("attack", str(example["attack"])) if "attack" in example else None,
         shown(example, factor),
         class_="card",
     )
@@ -145,7 +147,7 @@ def _encode(pixels):
 
 
 def _check(example, name):
-    check_entries([example], name, _KEYS)
+    check_entries([example], name, _KEYS, optional=("attack",))
     for key in _KEYS[1:]:
         check_item(example[key], f"{name}['{key}']")
     for rank in example["rank"]:

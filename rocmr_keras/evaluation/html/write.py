@@ -28,8 +28,8 @@ def write_html_report(path, report, failures=None, curves=None, title="Robust re
         report: Dict, as `evaluate` or `auto_attack` returns it, perhaps with an `"audit"` and a
             `"run"`, a dict of plain values about the run; or a dict from a label to such a
             report, of models that met the same attacks on the same data.
-        failures: Dict from the name of an attack to what `worst_failures` returns. Its pictures
-            need Pillow. Defaults to `None`.
+        failures: Dict from the name of an attack to what `worst_failures` or
+            `auto_attack_failures` returns. Its pictures need Pillow. Defaults to `None`.
         curves: Dict from a label to what `epsilon_curve` returns. Defaults to `None`.
         title: String. Defaults to `"Robust retrieval"`.
 

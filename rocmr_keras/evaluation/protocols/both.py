@@ -13,7 +13,8 @@ class Both(Protocol):
     By default every text is attacked against the clean images, then every image against
     all attacked texts, the order of multimodal adversarial training. With a `schedule`
     each image is attacked together with its own captions, see
-    `rocmr_keras.attacks.joint`. Directions within a modality are not reported.
+    `rocmr_keras.attacks.joint`, and the figures have `group_margins`, the margin of each
+    group, for `compare_margins`. Directions within a modality are not reported.
 
     Args:
         schedule: `"separate"`, `"sequential"`, `"co_attack"`, `"set_guidance"`,
@@ -55,12 +56,12 @@ class Both(Protocol):
         Returns:
             A `Result`.
         """
-        images, texts, stalled = (
+        images, texts, stalled, figures = (
             self._one_after_the_other(bench, threat)
             if self.schedule is None
             else self._together(bench, threat, ids)
         )
-        return Result(bench.rank_both(images, texts), stalled)
+        return Result(bench.rank_both(images, texts), stalled, figures)
 
     def _one_after_the_other(self, bench, threat):
         texts, texts_stalled = bench.attack(
@@ -69,7 +70,7 @@ class Both(Protocol):
         images, images_stalled = bench.attack(
             threat, "images", texts, bench.relevance("image_to_text")
         )
-        return images, texts, {"images": images_stalled, "texts": texts_stalled}
+        return images, texts, {"images": images_stalled, "texts": texts_stalled}, None
 
     def _together(self, bench, threat, ids):
         attack = self._joint(threat.image_attack, threat.text_attack, threat.objective)
@@ -84,7 +85,8 @@ class Both(Protocol):
             keep_inputs=False,
         )
         attacked = found["embeddings"]
-        return attacked.images, attacked.texts, found["stalled_shares"]
+        figures = {"group_margins": found["losses"].tolist()}
+        return attacked.images, attacked.texts, found["stalled_shares"], figures
 
     def _joint(self, image_attack, text_attack, objective):
         return joint.build(self.schedule, image_attack, text_attack, objective)

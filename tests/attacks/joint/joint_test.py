@@ -150,6 +150,46 @@ def test_what_fills_up_the_batch_changes_nothing(name, found, run, build, batch)
     assert repeated["losses"].shape == (3,)
 
 
+@pytest.fixture(scope="module")
+def find_images(batch, clean, model):
+    """The images that a schedule finds with steps that no rounding to signs makes equal."""
+
+    def find_images(name, token_ids=batch["token_ids"]):
+        galleries = [ops.convert_to_tensor(value) for value in (*clean, *IDS.values())]
+        known = {**batch, "token_ids": token_ids, "padding_mask": token_ids != 0}
+        known = {key: ops.convert_to_tensor(value) for key, value in known.items()}
+        pgd = PGD(1.0, num_steps=2, norm="l2", seed=0)
+        attack = KINDS[name](pgd, TokenSubstitution(1, 1, seed=0))
+        found = attack.search(joint.Scene(model, known, *galleries, 3))
+        return ops.convert_to_numpy(found["images"])
+
+    return find_images
+
+
+@pytest.mark.parametrize("name, blind", [("co_attack", True), ("set_guidance", False)])
+def test_co_attack_shows_an_image_its_first_caption_alone(name, blind, find_images, batch):
+    """Captions 1 and 4 are the second ones of images 0 and 3; caption 0 is the first of 0."""
+    second, first = np.array(batch["token_ids"]), np.array(batch["token_ids"])
+    second[[1, 4], 1:3] = 20
+    first[0, 1:3] = 20
+    images = find_images(name)
+    same = [np.array_equal(images[place], find_images(name, second)[place]) for place in (0, 3)]
+    assert same == [blind, blind]
+    assert not np.array_equal(images[0], find_images(name, first)[0])
+
+
+def test_the_other_captions_of_a_pair_are_no_rivals(model, batch, clean):
+    galleries = [ops.convert_to_tensor(value) for value in (*clean, *IDS.values())]
+    scene = joint.Scene(model, {**batch}, *galleries, 3)
+    target = scene._image_target(scene.encode_texts(batch["token_ids"]), paired=True)
+    expected = clean[0][[0, 1, 2, 3, 0]] @ clean[1].T
+    expected[[0, 4], 1] = expected[3, 4] = -1.0
+    found = target.similarities(ops.convert_to_tensor(clean[0][[0, 1, 2, 3, 0]]))[0]
+    np.testing.assert_allclose(ops.convert_to_numpy(found), expected, atol=1e-5)
+    positives = ops.convert_to_numpy(target.positives)
+    assert [np.flatnonzero(row).tolist() for row in positives] == [[0], [2], [2], [3], [0]]
+
+
 def test_epsilon_zero_and_the_name_of_the_image_side(run, build, batch):
     result = run(build("sequential", epsilon=0.0))
     np.testing.assert_array_equal(result["adversarial_images"], batch["images"])
