@@ -24,10 +24,12 @@ def define_training_flags(epochs, learning_rate, weight_decay):
         "image_epsilon", 8 / 255, "Training budget, linf on [0, 1]."
     )
     flags.DEFINE_integer("image_steps", 2, "PGD steps on images in training.")
-    flags.DEFINE_enum("text_attack", "embeddings", ["embeddings", "tokens"], "On texts.")
+    flags.DEFINE_enum(
+        "text_attack", "embeddings", ["embeddings", "tokens", "characters"], "On texts."
+    )
     common_flags.define_budget("text_epsilon", 0.3, "Share of a token embedding's norm.")
     flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
-    flags.DEFINE_integer("text_candidates", 8, "Swaps tried exactly in training.")
+    flags.DEFINE_integer("text_candidates", 8, "Swaps tried exactly; places, and edits at each.")
     flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
     flags.DEFINE_integer("epochs", epochs, "Passes over the images.")
     flags.DEFINE_integer("batch_size", 64, "Image-caption pairs in a batch.")
@@ -75,6 +77,8 @@ def build_attacks(terms):
         attacks["text_attack"] = rk.attacks.EmbeddingPGD(
             FLAGS.text_epsilon, FLAGS.text_steps, keep_best=False, seed=FLAGS.seed
         )
+    elif FLAGS.text_attack == "characters":
+        attacks["text_attack"] = rk.attacks.CharacterChoice(seed=FLAGS.seed)
     else:
         # A distance has no gradient where the text is clean.
         attacks["text_attack"] = rk.attacks.TokenSubstitution(
@@ -111,6 +115,10 @@ def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
 def _fit(trainer, split, num_steps):
     checkpoint = rk.callbacks.Checkpoint(os.path.join(FLAGS.output, "state.npz"))
     epoch = checkpoint.restore(trainer) if FLAGS.resume else 0
+    edits = None
+    if isinstance(trainer.text_attack, rk.attacks.CharacterChoice):
+        count = FLAGS.text_candidates
+        edits = rk.attacks.CharacterDraws(count, count, seed=FLAGS.seed)
     dataset = rk.data.batches(
         split,
         trainer.dual_encoder.preprocessor,
@@ -118,6 +126,7 @@ def _fit(trainer, split, num_steps):
         seed=FLAGS.seed,
         augment=rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed),
         initial_epoch=epoch,
+        edits=edits,
     )
     log = os.path.join(FLAGS.output, "history.csv")
     callbacks = [checkpoint, keras.callbacks.CSVLogger(log, append=epoch > 0)]

@@ -4,6 +4,8 @@ from rocmr_keras.attacks.apgd import APGD
 from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.candidates import NearestNeighbors
 from rocmr_keras.attacks.candidates import WholeWords
+from rocmr_keras.attacks.character_choice import CharacterChoice
+from rocmr_keras.attacks.character_draws import CharacterDraws
 from rocmr_keras.attacks.character_edits import CharacterEdits
 from rocmr_keras.attacks.embedding_pgd import EmbeddingPGD
 from rocmr_keras.attacks.masked_word_substitution import MaskedWordSubstitution
@@ -24,6 +26,8 @@ from rocmr_keras.attacks.vocabulary import Vocabulary
 __all__ = [
     "APGD",
     "Attack",
+    "CharacterChoice",
+    "CharacterDraws",
     "CharacterEdits",
     "EmbeddingPGD",
     "MaskedWordSubstitution",

@@ -10,7 +10,8 @@ class Attack(keras.layers.Layer):
     An attack knows no model and no gallery. It is handed the inputs and a function
     from inputs to one loss per example, larger being worse for the model, and returns
     perturbed inputs. Subclasses implement `call(inputs, loss_fn, ...)` and say what
-    they perturb in `modality`: `"images"`, `"embeddings"` or `"tokens"`.
+    they perturb in `modality`: `"images"`, `"embeddings"`, `"tokens"`, or `"candidates"`
+    where they choose among texts that were made before.
 
     Attacks compute in float32 whatever the precision of the model, own the seed of
     their randomness and cannot be changed after construction: a compiled training

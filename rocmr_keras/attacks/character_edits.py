@@ -18,7 +18,7 @@ class CharacterAttack(StringAttack):
     def __init__(self, num_edits, alphabet, dictionary, seed):
         super().__init__(seed=seed)
         self.num_edits = check_count("num_edits", num_edits)
-        self.alphabet = _check_alphabet(alphabet)
+        self.alphabet = check_alphabet(alphabet)
         self.dictionary = check_dictionary(dictionary)
 
     def describe(self):
@@ -141,7 +141,7 @@ def probe(text, place):
     return edit(text, place, "") if probed == text else probed
 
 
-def _check_alphabet(alphabet):
+def check_alphabet(alphabet):
     if not isinstance(alphabet, str) or not alphabet:
         raise ValueError(
             "`alphabet` must be a string of at least one character. "

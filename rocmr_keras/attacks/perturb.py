@@ -51,20 +51,26 @@ def perturb_texts(
     Args:
         model: A `DualEncoder`, or anything with its `embed_tokens`,
             `encode_text_embeddings`, `special_token_ids` and `text_encoder.embedding_table`.
-        attack: An attack of modality `"embeddings"` or `"tokens"`.
+        attack: An attack of modality `"embeddings"`, `"tokens"` or `"candidates"`.
         batch: Dict with `token_ids`, int `(batch, length)`, and `padding_mask`, bool
-            `(batch, length)`.
+            `(batch, length)`; for the last modality also what
+            `rocmr_keras.data.batches(edits=...)` adds.
         target: A `rocmr_keras.attacks.Target` over image embeddings.
         objective: Name or callable, see `rocmr_keras.attacks.objectives.get`.
             Defaults to `"contrastive"`.
         normalize: As in `perturb_images`. Defaults to `True`.
 
     Returns:
-        Dict with one entry: `text_perturbation`, float `(batch, length, dim)`, to be
-        added to the token embeddings, or `adversarial_token_ids`, int
-        `(batch, length)`.
+        Dict with `text_perturbation`, float `(batch, length, dim)`, to be added to the
+        token embeddings, or `adversarial_token_ids`, int `(batch, length)`, and
+        perhaps `adversarial_padding_mask`.
+
+    Raises:
+        ValueError: If the batch lacks what the attack chooses from.
     """
     objective = objectives.get(objective)
+    if attack.modality == "candidates":
+        return _choose_texts(model, attack, batch, target, objective, normalize)
     token_ids, padding_mask = batch["token_ids"], batch["padding_mask"]
     options = _encoding(normalize)
 
@@ -93,6 +99,24 @@ def perturb_texts(
     return {"text_perturbation": found - embeddings}
 
 
+def _choose_texts(model, attack, batch, target, objective, normalize):
+    names = ("token_ids", "padding_mask")
+    if any(f"candidate_{name}" not in batch for name in names):
+        raise ValueError(
+            f"{type(attack).__name__} chooses among `candidate_token_ids`. Received: a batch of "
+            f"{sorted(batch)}. Make batches with rocmr_keras.data.batches(edits=...)."
+        )
+    options = _encoding(normalize)
+
+    def loss_fn(texts):
+        encoded = model.encode_texts(texts["token_ids"], texts["padding_mask"], **options)
+        return objective(encoded, target)
+
+    candidates = {name: batch[f"candidate_{name}"] for name in names}
+    found = attack({name: batch[name] for name in names}, loss_fn=loss_fn, candidates=candidates)
+    return {f"adversarial_{name}": value for name, value in found.items()}
+
+
 def _special_tokens(model):
     """Returns a bool tensor `(vocabulary_size,)`, true at padding, start, end, ..."""
     ids = np.arange(model.text_encoder.embedding_table.shape[0])
@@ -116,7 +140,7 @@ def encode_adversarial_texts(model, batch, training=False, normalize=True):
     Args:
         model: A `DualEncoder`.
         batch: Batch dict with `token_ids`, `padding_mask`, and `text_perturbation` or
-            `adversarial_token_ids`.
+            `adversarial_token_ids`, the latter perhaps with a mask of its own.
         training: Bool. Defaults to `False`.
         normalize: As in `perturb_images`. Defaults to `True`.
 
@@ -126,6 +150,7 @@ def encode_adversarial_texts(model, batch, training=False, normalize=True):
     padding_mask, options = batch["padding_mask"], _encoding(normalize, training)
     if "adversarial_token_ids" in batch:
         token_ids = batch["adversarial_token_ids"]
+        padding_mask = batch.get("adversarial_padding_mask", padding_mask)
         return model.encode_texts(token_ids, padding_mask, **options)
     embeddings = model.embed_tokens(batch["token_ids"])
     embeddings = embeddings + ops.cast(batch["text_perturbation"], embeddings.dtype)

@@ -7,6 +7,7 @@ from rocmr_keras.data.epoch_order import EpochOrder
 from rocmr_keras.data.images import read_image
 from rocmr_keras.data.images import to_float
 from rocmr_keras.data.runtime import tensorflow
+from rocmr_keras.data.text_candidates import candidate_maker
 
 
 def batches(
@@ -20,6 +21,7 @@ def batches(
     cache=True,
     drop_remainder=False,
     initial_epoch=0,
+    edits=None,
 ):
     """Streams a split as batch dicts that `fit` of every backend takes.
 
@@ -48,12 +50,16 @@ def batches(
             Defaults to `False`.
         initial_epoch: Int, the epoch that the first iteration yields: set it to
             go on as an interrupted run would have. Defaults to `0`.
+        edits: Callable that edits a caption, `rocmr_keras.attacks.CharacterDraws`, for an
+            attack that chooses among what it gave. All of it is tokenised: at its
+            defaults 72 texts for each caption. Defaults to `None`.
 
     Returns:
         A `tf.data.Dataset` of known length. Its dicts hold `images` float32
         `(B, H, W, 3)` in `[0, 1]`, `token_ids` int32 `(B, L)`, `padding_mask` bool
         `(B, L)` and `image_ids` int32 `(B,)`, equal ids being positives of each
-        other.
+        other; with `edits` also `candidate_token_ids` and `candidate_padding_mask`,
+        `(B, *edits.shape, L)`.
 
     Raises:
         ValueError: If `captions` is unknown, or there is no whole batch.
@@ -73,8 +79,7 @@ def batches(
         read = _read_cached if cache else _read_afresh
         dataset = read(split, preprocessor, _orders(order, epoch), batch_size, drop_remainder)
         dataset = dataset.map(
-            lambda batch: {**batch, "images": to_float(batch["images"])},
-            num_parallel_calls=tf.data.AUTOTUNE,
+            _finisher(split, preprocessor, edits), num_parallel_calls=tf.data.AUTOTUNE
         )
         if augment is not None:
             # One at a time: a seed that advances in parallel is not reproducible.
@@ -95,12 +100,14 @@ def _count_steps(examples, batch_size, drop_remainder):
 
 
 def _orders(order, epoch):
-    # One element: the rows (image index, caption index) of the epoch that begins.
+    # One element: the rows (image index, caption index, epoch) of the epoch that begins.
     tf = tensorflow()
 
     def rows_of(_):
-        rows = tf.numpy_function(lambda k: order(int(k)), [epoch.read_value()], "int32")
-        return tf.ensure_shape(rows, [len(order), 2])
+        number = epoch.read_value()
+        rows = tf.numpy_function(lambda k: order(int(k)), [number], "int32")
+        rows = tf.ensure_shape(rows, [len(order), 2])
+        return tf.pad(rows, [[0, 0], [0, 1]], constant_values=tf.cast(number, "int32"))
 
     return tf.data.Dataset.range(1).map(rows_of)
 
@@ -182,7 +189,18 @@ def _whole(dataset):
 
 def _gather_tokens(tokens, row):
     tf = tensorflow()
-    return {name: tf.gather(value, row[..., 1]) for name, value in tokens.items()}
+    found = {name: tf.gather(value, row[..., 1]) for name, value in tokens.items()}
+    return {**found, "rows": row}
+
+
+def _finisher(split, preprocessor, edits):
+    make = (lambda rows: {}) if edits is None else candidate_maker(split, preprocessor, edits)
+
+    def finish(batch):
+        found = make(batch.pop("rows"))
+        return {**batch, "images": to_float(batch["images"]), **found}
+
+    return finish
 
 
 def _augmenter(augment):

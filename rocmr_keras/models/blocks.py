@@ -32,8 +32,8 @@ def ordered_blocks(tower):
     The blocks are, in this order of preference: the layers in the tower's attribute
     `blocks`; the most frequent class among its parts that are made of several layers
     themselves, if there are two of it, such as the layers of a transformer; the same
-    inside of one part that holds four fifths of the weights; all parts. A part is a layer
-    directly in the tower that has weights.
+    inside of one part that holds more than half of the weights; all parts. A part is a
+    layer directly in the tower that has weights.
 
     Args:
         tower: Keras layer or model, built.
@@ -49,7 +49,7 @@ def ordered_blocks(tower):
         return parts, blocks
     largest = max(parts, key=_size)
     inside = weighted_parts(largest)
-    if len(inside) > 1 and _size(largest) >= 0.8 * _size(tower):
+    if len(inside) > 1 and 2 * _size(largest) > _size(tower):
         inside, blocks = ordered_blocks(largest)
         index = [part is largest for part in parts].index(True)
         return [*parts[:index], *inside, *parts[index + 1 :]], blocks

@@ -52,7 +52,13 @@ def enable_lora(tower, rank, alpha=None):
         )
     check_no_lora(tower)
     layers = [tower, *blocks.sublayers(tower, recursive=True)]
-    adapted = [layer for layer in layers if isinstance(layer, _ADAPTED) and layer.weights]
+    # BERT's pooler under another pooling: its updates would never get a gradient.
+    unused = {id(layer) for layer in getattr(tower, "unused_layers", ())}
+    adapted = [
+        layer
+        for layer in layers
+        if isinstance(layer, _ADAPTED) and layer.weights and id(layer) not in unused
+    ]
     if not adapted:
         raise ValueError(
             "LoRA adapts Dense and EinsumDense layers. Received: "

@@ -1,6 +1,6 @@
 """What `RoCMR` refuses: attacks, references and batches that do not fit its terms."""
 
-_MODALITIES = {"images": ("images",), "texts": ("embeddings", "tokens")}
+_MODALITIES = {"images": ("images",), "texts": ("embeddings", "tokens", "candidates")}
 
 
 def check_attacks(terms, attacks):

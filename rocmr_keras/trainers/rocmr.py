@@ -31,8 +31,9 @@ class RoCMR(AdversarialSteps, keras.Model):
         model: A `rocmr_keras.models.DualEncoder`, or anything with its methods.
         image_attack: An attack of modality `"images"`, e.g. `PGD`, or `None`.
             Defaults to `None`.
-        text_attack: An attack of modality `"embeddings"` or `"tokens"`, e.g.
-            `EmbeddingPGD` or `TokenSubstitution`, or `None`. Defaults to `None`.
+        text_attack: An attack of modality `"embeddings"`, `"tokens"` or `"candidates"`,
+            e.g. `EmbeddingPGD`, `TokenSubstitution` or `CharacterChoice`, or `None`.
+            Defaults to `None`.
         terms: Preset name (`"rocmr"`, `"standard"`, `"rocmr_image_only"`,
             `"rocmr_text_only"`, `"tecoa"`, `"mmcoa"`, `"mat"`, `"fare"`, `"leaf"`,
             `"villa"`), dict of weights or `Terms`. Defaults to `"rocmr"`.

@@ -171,7 +171,7 @@ PRESETS = {
     # Schlarmann et al., 2024 (arXiv:2402.12336): the image tower alone, no captions.
     "fare": Terms(image_anchor=1.0),
     # Abad Rocamora et al., 2025 (arXiv:2506.03355): the text tower alone. The paper edits
-    # characters, outside of the step; here an attack on tokens or embeddings trains.
+    # characters: `CharacterChoice`.
     "leaf": Terms(text_anchor=1.0),
     # Gan et al., 2020 (arXiv:2006.06195): one side perturbed at a time, against the other
     # side clean. There region features are perturbed, here pixels; its divergence weighs

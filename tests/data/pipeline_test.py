@@ -153,3 +153,29 @@ def test_file_that_breaks_later_is_named(colours, preprocessor, tmp_path, cache)
     dataset = batches(colours, preprocessor, 2, cache=cache)
     with pytest.raises(Exception, match="green.png': not a JPEG"):
         list(dataset)
+
+
+class Edits:
+    """Two places of two edits each, which tell epoch and caption."""
+
+    shape = (2, 2)
+    words = ("red", "green", "blue", "white")
+
+    def __call__(self, caption, key):
+        epoch, index = key
+        return np.array([[self.words[epoch], self.words[index % 4]], [caption, "a"]], object)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_edits_are_drawn_anew_each_epoch(colours, preprocessor, cache):
+    dataset = batches(colours, preprocessor, 3, edits=Edits(), cache=cache, initial_epoch=1)
+    assert dataset.element_spec["candidate_token_ids"].shape.as_list() == [None, 2, 2, 6]
+    for epoch in (1, 2):
+        for batch in dataset:
+            found = np.asarray(batch["candidate_token_ids"])
+            assert found.shape == (len(batch["token_ids"]), 2, 2, 6)
+            np.testing.assert_array_equal(batch["candidate_padding_mask"], found != 0)
+            for text, rows in zip(preprocessor.detokenize(batch["token_ids"]), found):
+                index = colours.captions.index(text)
+                expected = [Edits.words[epoch], Edits.words[index % 4], text, "a"]
+                assert preprocessor.detokenize(rows.reshape(4, 6)) == expected

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import CharacterChoice
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.trainers import RoCMR
@@ -82,6 +83,23 @@ def test_leaf_with_tokens_finds_the_farthest_of_its_candidates(make_anchored, ba
             texts = model.encode_texts(swapped, batch["padding_mask"], normalize=False)
             farthest = np.maximum(farthest, np.sum((to_numpy(texts) - clean) ** 2, axis=1))
     assert loss == pytest.approx(farthest.mean(), rel=1e-4)
+
+
+def test_leaf_with_characters_measures_what_was_chosen(make_anchored, batch):
+    trainer = make_anchored("leaf", text_attack=CharacterChoice(seed=0))
+    edited = np.repeat(batch["token_ids"][:, None, None], 3, axis=1).repeat(2, axis=2)
+    edited[:, :, :, 1] = np.random.RandomState(0).randint(4, 20, size=(4, 3, 2))
+    # The last edit of each place makes a shorter text.
+    edited[:, :, 1, 3:] = 0
+    batch = {**batch, "candidate_token_ids": edited, "candidate_padding_mask": edited != 0}
+    perturbed, views, loss = loss_of(trainer, batch)
+    found = ops.convert_to_numpy(perturbed["adversarial_token_ids"])
+    mask = ops.convert_to_numpy(perturbed["adversarial_padding_mask"])
+    np.testing.assert_array_equal(mask, found != 0)
+    assert all(any(np.array_equal(x, y) for y in e.reshape(6, 6)) for x, e in zip(found, edited))
+    moved = trainer.dual_encoder.encode_texts(found, mask, normalize=False)
+    clean = to_numpy(perturbed["reference_texts"])
+    assert loss == pytest.approx(distance(moved, clean), rel=1e-4) and loss > 0
 
 
 def test_drift_is_measured_on_clean_inputs(make_flat_model, batch):

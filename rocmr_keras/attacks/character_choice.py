@@ -1,0 +1,73 @@
+import keras
+from keras import ops
+
+from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.attack import finite_losses
+from rocmr_keras.backend import discard_updates
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class CharacterChoice(Attack):
+    """Chooses among edits of one character that were drawn and tokenised before the step.
+
+    The search of LEAF, for training: the probes tell the place where the loss is highest,
+    and of the edits at that place the worst is taken if it really raises the loss. Two
+    batched forward passes, no gradient. In evaluation use `CharacterEdits`, which knows
+    the strings and tries them all. `epsilon_scale` is the share of texts that are
+    attacked, drawn at random.
+
+    Args:
+        seed: Int or `None`; draws who is attacked where `epsilon_scale` is below 1.
+            Defaults to `None`.
+
+    Call arguments:
+        inputs: Dict with `token_ids`, int `(batch, length)`, and `padding_mask`, bool
+            `(batch, length)`.
+        loss_fn: Callable from such a dict of `n` stacked copies of the batch to losses
+            `(n * batch,)`.
+        candidates: Dict of the same names, `(batch, places, edits, length)`, as
+            `rocmr_keras.data.batches(edits=CharacterDraws())` gives; the first edit of
+            a place is its probe.
+
+    Returns:
+        Dict like `inputs`.
+
+    Reference:
+        Abad Rocamora et al., "Robustness in Both Domains: CLIP Needs a Robust Text
+        Encoder" (LEAF), 2025 (arXiv:2506.03355).
+    """
+
+    modality = "candidates"
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        self._freeze()
+
+    def call(self, inputs, loss_fn, candidates):
+        probes = {name: texts[:, :, 0] for name, texts in candidates.items()}
+        worst = ops.argmax(_losses(loss_fn, probes), axis=1)
+        here = {name: _pick(texts, worst) for name, texts in candidates.items()}
+        # The caption comes first, and the first of equals wins.
+        choices = {
+            name: ops.concatenate([inputs[name][:, None], texts], axis=1)
+            for name, texts in here.items()
+        }
+        best = ops.argmax(_losses(loss_fn, choices), axis=1)
+        share = keras.random.uniform(ops.shape(best), seed=self.seed_generator)
+        best = ops.where(share < self.epsilon_scale, best, 0)
+        return {name: _pick(texts, best) for name, texts in choices.items()}
+
+
+def _losses(loss_fn, texts):
+    """Returns the losses `(batch, n)` of texts `(batch, n, length)`."""
+    count, length = next(iter(texts.values())).shape[1:]
+    stacked = {name: ops.reshape(ops.swapaxes(x, 0, 1), (-1, length)) for name, x in texts.items()}
+    with discard_updates():
+        losses = finite_losses(loss_fn(stacked))
+    return ops.transpose(ops.reshape(losses, (count, -1)))
+
+
+def _pick(texts, index):
+    """Takes the entry `index` `(batch,)` of each example along the second axis."""
+    index = ops.reshape(ops.cast(index, "int32"), (-1,) + (1,) * (len(texts.shape) - 1))
+    return ops.squeeze(ops.take_along_axis(texts, index, axis=1), axis=1)

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import CharacterChoice
+from rocmr_keras.attacks import Target
+from rocmr_keras.attacks import encode_adversarial_texts
+from rocmr_keras.attacks import perturb_texts
+
+
+def with_mask(token_ids):
+    return {"token_ids": token_ids, "padding_mask": token_ids != 0}
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """Three texts of four tokens, and for each two places of three edits."""
+    random = np.random.RandomState(0)
+    inputs = random.randint(1, 50, size=(3, 4)).astype("int32")
+    candidates = np.repeat(inputs[:, None, None], 2, axis=1).repeat(3, axis=2)
+    candidates[..., 2] = random.randint(1, 50, size=(3, 2, 3))
+    candidates[:, :, 2, 3] = 0
+    return with_mask(inputs), with_mask(candidates)
+
+
+def losses_of(token_ids):
+    """A loss that no two tokens share; late tokens count more."""
+    return (np.sin(token_ids) * [1.0, 2.0, 3.0, 4.0]).sum(-1).astype("float32")
+
+
+def loss_fn(texts):
+    weights = ops.convert_to_tensor([1.0, 2.0, 3.0, 4.0])
+    return ops.sum(ops.sin(ops.cast(texts["token_ids"], "float32")) * weights, axis=-1)
+
+
+def test_the_worst_edit_at_the_place_of_the_worst_probe(texts):
+    inputs, candidates = texts
+    found = CharacterChoice(seed=0)(inputs, loss_fn=loss_fn, candidates=candidates)
+    found = {name: ops.convert_to_numpy(value) for name, value in found.items()}
+    changed = 0
+    for index, own in enumerate(inputs["token_ids"]):
+        rows = candidates["token_ids"][index]
+        here = rows[np.argmax(losses_of(rows[:, 0]))]
+        choices = np.concatenate([own[None], here])
+        expected = choices[np.argmax(losses_of(choices))]
+        np.testing.assert_array_equal(found["token_ids"][index], expected)
+        changed += bool(np.any(expected != own))
+    assert changed > 0
+    np.testing.assert_array_equal(found["padding_mask"], found["token_ids"] != 0)
+    assert np.all(losses_of(found["token_ids"]) >= losses_of(inputs["token_ids"]))
+
+
+def test_a_loss_that_is_not_finite_never_wins(texts):
+    inputs, candidates = texts
+
+    def broken(texts):
+        same = ops.all(texts["token_ids"][:3] == inputs["token_ids"], axis=-1)
+        count = texts["token_ids"].shape[0] // 3
+        first = ops.where(same, 0.0, float("nan"))
+        return ops.concatenate([first] + [ops.full((3,), float("nan"))] * (count - 1))
+
+    found = CharacterChoice()(inputs, loss_fn=broken, candidates=candidates)
+    np.testing.assert_array_equal(ops.convert_to_numpy(found["token_ids"]), inputs["token_ids"])
+
+
+def test_a_budget_of_zero_attacks_nobody(texts):
+    inputs, candidates = texts
+    attack = CharacterChoice(seed=0)
+    attack.epsilon_scale.assign(0.0)
+    found = attack(inputs, loss_fn=loss_fn, candidates=candidates)
+    np.testing.assert_array_equal(ops.convert_to_numpy(found["token_ids"]), inputs["token_ids"])
+
+
+def test_on_a_model(model, batch):
+    random = np.random.RandomState(0)
+    candidates = np.repeat(batch["token_ids"][:, None, None], 2, axis=1).repeat(3, axis=2)
+    candidates[..., 1] = random.randint(4, 50, size=(4, 2, 3))
+    clean = model.encode_texts(batch["token_ids"], batch["padding_mask"], normalize=False)
+    target = Target(None, np.eye(4, dtype=bool), clean=clean)
+    whole = {**batch, "candidate_token_ids": candidates, "candidate_padding_mask": candidates != 0}
+    options = {"objective": "embedding_distance", "normalize": False}
+    found = perturb_texts(model, CharacterChoice(), whole, target, **options)
+    assert set(found) == {"adversarial_token_ids", "adversarial_padding_mask"}
+    moved = encode_adversarial_texts(model, {**whole, **found}, normalize=False)
+    distances = np.sum((ops.convert_to_numpy(moved) - ops.convert_to_numpy(clean)) ** 2, axis=1)
+    assert np.all(distances > 0.0)
+    mask = ops.convert_to_numpy(found["adversarial_padding_mask"])
+    assert not mask[3, 2:].any() and mask[3, 1]
+    with pytest.raises(ValueError, match="chooses among `candidate_token_ids`.*edits="):
+        perturb_texts(model, CharacterChoice(), batch, target, **options)
+
+
+def test_config(check_config):
+    check_config(CharacterChoice(seed=3))
