@@ -18,11 +18,11 @@ _START = 0.1
 class TokenSubstitution(Attack):
     """Replaces tokens by those that raise the loss most.
 
-    The gradient by the embeddings ranks all swaps of all positions at once to first
-    order; the best `num_candidates` are then evaluated exactly, in one batch, and the
-    best of these is taken if it really raises the loss. One round for each
-    substitution; a position is replaced at most once. A budget of words has no
-    fractions: `epsilon_scale` is the share of texts that are attacked, drawn at random.
+    The gradient by the embeddings ranks all swaps of all positions at once; the best
+    `num_candidates` are then evaluated exactly, in one batch, and the best of these is
+    taken if it really raises the loss. One round for each substitution; a position is
+    replaced at most once. A budget of words has no fractions: `epsilon_scale` is the
+    share of texts that are attacked, drawn at random.
 
     Args:
         num_substitutions: Int, the most tokens of a text to replace. Defaults to `1`.
@@ -40,6 +40,11 @@ class TokenSubstitution(Attack):
             by a tenth of their norm, at the cost of a forward pass: for objectives such
             as `embedding_distance`, whose gradient is zero at the clean text. Defaults
             to `False`.
+        match_length: Bool, whether the ranking takes each new embedding at the length of
+            the one it replaces. An encoder that normalises what it reads sees only the
+            direction, while the first-order estimate prefers long embeddings; `False` is
+            that estimate as it is (HotFlip), right where nothing is normalised. Defaults
+            to `True`.
 
     Call arguments:
         inputs: Int tensor `(batch, length)`, token ids.
@@ -71,6 +76,7 @@ class TokenSubstitution(Attack):
         candidates=None,
         beam_size=1,
         random_start=False,
+        match_length=True,
         **kwargs,
     ):
         super().__init__(seed=seed, **kwargs)
@@ -79,6 +85,7 @@ class TokenSubstitution(Attack):
         self.candidates = _check_candidates(candidates)
         self.beam_size = check_count("beam_size", beam_size)
         self.random_start = random_start
+        self.match_length = match_length
         self._freeze()
 
     def call(self, inputs, loss_fn, positions, vocabulary):
@@ -104,7 +111,7 @@ class TokenSubstitution(Attack):
         )
         positions = ops.reshape(positions, (-1, length))
         gains = first_order_gains(
-            gradient, token_ids, positions, vocabulary, self.candidates
+            gradient, token_ids, positions, vocabulary, self.candidates, self.match_length
         )
         candidates, valid = self._best_candidates(gains, token_ids)
         with discard_updates():
@@ -154,6 +161,7 @@ class TokenSubstitution(Attack):
             "candidates": keras.saving.serialize_keras_object(self.candidates),
             "beam_size": self.beam_size,
             "random_start": self.random_start,
+            "match_length": self.match_length,
         }
 
     @classmethod
@@ -171,7 +179,9 @@ def _check_candidates(candidates):
     return candidates
 
 
-def first_order_gains(gradient, token_ids, positions, vocabulary, candidates=None):
+def first_order_gains(
+    gradient, token_ids, positions, vocabulary, candidates=None, match_length=False
+):
     """Estimates what each single swap adds to the loss.
 
     Args:
@@ -180,12 +190,18 @@ def first_order_gains(gradient, token_ids, positions, vocabulary, candidates=Non
         positions: Bool tensor `(batch, length)`, the positions that may be replaced.
         vocabulary: A `Vocabulary`.
         candidates: A candidate mask or `None`. Defaults to `None`.
+        match_length: Bool, whether `e_new` is taken at the length of `e_old`. Defaults to
+            `False`.
 
     Returns:
         Float tensor `(batch, length, vocabulary_size)`: `(e_new - e_old) . gradient`,
         and `-1e30` for a swap that is not allowed or changes nothing.
     """
     table = ops.cast(vocabulary.table, "float32")
+    if match_length:
+        lengths = ops.sqrt(ops.sum(ops.square(table), axis=-1))
+        table = table / ops.maximum(lengths, 1e-12)[:, None]
+        gradient = gradient * ops.take(lengths, token_ids)[..., None]
     new = ops.matmul(gradient, ops.transpose(table))
     old = ops.take_along_axis(new, token_ids[..., None], axis=-1)
     tokens = ops.arange(table.shape[0], dtype=token_ids.dtype)
