@@ -6,7 +6,7 @@ from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks import objectives
 from rocmr_keras.attacks import perturb_texts
-from rocmr_keras.attacks.token_substitution import first_order_gains
+from rocmr_keras.attacks.swap_gains import first_order_gains
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,15 @@ def test_a_position_is_replaced_once():
 def test_candidates_are_evaluated_exactly():
     # At 1 the slope ranks -3 last, and at 0 it is zero and ranks nothing.
     assert run_on_the_line(waves, num_candidates=8) == [[2, 0], [2, 0]]
+
+
+def test_looking_ahead_sees_what_the_slope_does_not():
+    def loss_fn(embeddings):
+        return ops.sum(ops.square(embeddings[:, 0, :1] - 0.9), axis=1)
+
+    # At 1 the slope points to 4. The mean of 4, -3 and 0 lies at 1/3, where it points to -3.
+    assert run_on_the_line(loss_fn, num_candidates=1) == [[1, 0], [2, 0]]
+    assert run_on_the_line(loss_fn, num_candidates=1, look_ahead=True) == [[2, 0], [2, 0]]
 
 
 def test_no_swap_is_taken_that_lowers_the_loss():
