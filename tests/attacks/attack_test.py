@@ -30,9 +30,10 @@ CONTINUOUS = {
 ATTACKS = {
     **CONTINUOUS,
     "substitution": (TokenSubstitution, {"num_substitutions": 2, "num_candidates": 8}),
+    "looking_ahead": (TokenSubstitution, {"num_candidates": 2, "look_ahead": True}),
     "random_substitution": (RandomSubstitution, {"num_substitutions": 3}),
 }
-DRAWING = [name for name in ATTACKS if name != "substitution"]
+DRAWING = [name for name in ATTACKS if name not in ("substitution", "looking_ahead")]
 
 
 def build(which, **options):

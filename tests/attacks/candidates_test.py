@@ -8,7 +8,7 @@ from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks import WholeWords
 from rocmr_keras.attacks import perturb_texts
-from rocmr_keras.attacks.token_substitution import first_order_gains
+from rocmr_keras.attacks.swap_gains import first_order_gains
 
 # [PAD], and five words whose embeddings stand at these angles.
 ANGLES = np.deg2rad([0.0, 10.0, 30.0, 60.0, 180.0])
