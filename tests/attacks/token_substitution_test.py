@@ -90,7 +90,7 @@ def run_on_the_line(loss_fn, positions=1, **options):
     vocabulary = Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.arange(50) < 4)
     token_ids = np.zeros((4, 6), "int32")
     token_ids[1, 0] = 3
-    found = TokenSubstitution(match_length=False, **options)(
+    found = TokenSubstitution(**options)(
         token_ids,
         loss_fn=loss_fn,
         positions=np.tile(np.arange(6) < positions, (4, 1)),
@@ -192,8 +192,8 @@ def test_an_encoder_that_normalises_is_not_taken_in_by_long_embeddings():
         )
         return ops.convert_to_numpy(found)[0].tolist()
 
-    assert replaced() == [2, 0]
-    assert replaced(match_length=False) == [1, 0]
+    assert replaced(match_length=True) == [2, 0]
+    assert replaced() == [1, 0]
 
 
 @pytest.mark.parametrize("num_candidates", [1, 3, 40])
@@ -214,7 +214,7 @@ def test_the_best_swaps_of_all_are_tried(num_candidates):
         lambda ids: ops.take(rows, ids, axis=0), rows, ops.convert_to_tensor(np.arange(30) > 2)
     )
     positions = ops.convert_to_tensor(np.ones((5, 4), bool))
-    attack = TokenSubstitution(1, num_candidates, match_length=False)
+    attack = TokenSubstitution(1, num_candidates)
     inputs = ops.convert_to_tensor(token_ids, "int32")
     attack(inputs, loss_fn=loss_fn, positions=positions, vocabulary=vocabulary)
     tried = ops.convert_to_numpy(calls[-1]).reshape(-1, 5, 4, 2)
