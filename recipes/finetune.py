@@ -5,7 +5,8 @@ r"""Makes a trained dual encoder robust, and reports what an attack leaves of it
 
 goes on from the weights of a model and writes what `train.py` writes, so that
 `evaluate.py` and `compare.py` take the output as well. `--preset=fare` and `leaf` train one tower
-against a frozen copy of the model and freeze the rest by themselves. `--freeze_images=2`
+against a frozen copy of the model and freeze the rest by themselves; with
+`--text_attack=characters` `leaf` is what its paper does. `--freeze_images=2`
 trains the last two blocks of the image tower, `--lora_rank=8` low-rank updates of whatever
 tower is not frozen; `--layer_decay=0.75` slows down the first layers.
 """
