@@ -11,10 +11,10 @@ that a busy machine slows all alike; with `--clock=cpu` the time that other proc
 counted at all. `memory` evaluates as many images and captions, clean and under PGD-1, and prints
 the most memory it took beyond the model. `clip` takes `rocmr` steps of a CLIP of the shapes of
 ViT-B/32, with and without `rk.models.rematerialize`, each in a process of its own, and prints their
-CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`). `search_by_text` and
-`search_by_image` are requests of `--batch_size` to a SavedModel with galleries of
-`--gallery_sizes`, relative to the bare tower. Random pixels and tokens: a cost does not depend on
-them.
+CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX the flag of XLA that
+`rematerialize` tells of). `search_by_text` and `search_by_image` are requests of `--batch_size` to
+a SavedModel with galleries of `--gallery_sizes`, relative to the bare tower. Random pixels and
+tokens: a cost does not depend on them.
 """
 
 import tempfile

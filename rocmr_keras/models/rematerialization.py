@@ -15,6 +15,10 @@ def rematerialize(tower):
     what a block writes (batch statistics) is written once, and dropout draws the same
     mask again. It belongs to the run, not to the model: it is not saved.
 
+    On JAX with a CPU, XLA's scheduler undoes the saving: it computes early what could run
+    at the same time. Set `XLA_FLAGS=--xla_cpu_enable_concurrency_optimized_scheduler=false`
+    before Python starts.
+
     `keras.RematScope` is no substitute: it hands `training=` on as a tensor and
     recomputes outside of the layer's own context, which fails on every backend.
 

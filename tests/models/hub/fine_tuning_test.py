@@ -102,10 +102,14 @@ def make_trainer(model):
     return RoCMR(model, PGD(0.1, **options), EmbeddingPGD(0.3, **options))
 
 
+def loss_of(trainer, views):
+    return float(to_numpy(trainer.compute_loss(x=views, y_pred=trainer(views, training=True))))
+
+
 def step(model):
     """Takes one training step; returns the weights that moved."""
     before = [to_numpy(weight) for weight in model.weights]
-    trainer = make_trainer(model)
+    trainer = RoCMR(model, terms="standard")
     trainer.compile(keras.optimizers.SGD(1.0), run_eagerly=True)
     trainer.train_on_batch(BATCH)
     return [w for w, old in zip(model.weights, before) if np.any(to_numpy(w) != old)]
@@ -123,6 +127,11 @@ def test_the_last_blocks_train_at_rates_of_their_own(family, make_model):
     model = make_model()
     blocks = blocks_of(model)
     assert [block.name for block in blocks] == BLOCKS[family]
+    rates = rates_of(model)
+    for tower in towers_of(model):
+        parts, own = ordered_blocks(tower)
+        found = [{rates[id(w)] for w in part.trainable_weights} for part in (parts[0], *own)]
+        assert found == [{0.125}, {0.25}, {0.5}]
     model.freeze(images=1, texts=1)
     assert [bool(block.trainable_weights) for block in blocks] == [False, True] * 2
     rates = rates_of(model)
@@ -130,15 +139,6 @@ def test_the_last_blocks_train_at_rates_of_their_own(family, make_model):
     assert {rates[key] for key in last} == {0.5}
     assert {rate for key, rate in rates.items() if key not in last} == {1.0}
     check_a_step_moves_what_trains(model)
-
-
-def test_rates_of_all_blocks(make_model):
-    model = make_model()
-    rates = rates_of(model)
-    for tower in towers_of(model):
-        parts, blocks = ordered_blocks(tower)
-        found = [{rates[id(w)] for w in part.trainable_weights} for part in (parts[0], *blocks)]
-        assert found == [{0.125}, {0.25}, {0.5}]
 
 
 def test_lora_trains_the_updates_alone_and_is_merged_when_saved(make_model, tmp_path):
@@ -164,21 +164,20 @@ def test_lora_trains_the_updates_alone_and_is_merged_when_saved(make_model, tmp_
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_recomputed_blocks_give_the_same_views_and_the_same_step(make_model):
+def test_recomputed_blocks_give_the_same_views_and_the_same_loss(make_model):
     models = make_model(), make_model()
     for ours, theirs in zip(models[0].weights, models[1].weights, strict=True):
         theirs.assign(ours)
     for tower in towers_of(models[1]):
         assert len(rematerialize(tower)) == 2
-    views = [make_trainer(model).perturb(BATCH, training=True) for model in models]
+    trainers = [make_trainer(model) for model in models]
+    views = [trainer.perturb(BATCH, training=True) for trainer in trainers]
     for name in ("adversarial_images", "text_perturbation"):
         values = [to_numpy(view[name]) for view in views]
         np.testing.assert_allclose(*values, atol=1e-5, err_msg=name)
-    for model in models:
-        check_a_step_moves_what_trains(model)
-    for ours, theirs in zip(models[0].weights, models[1].weights, strict=True):
-        values = to_numpy(ours), to_numpy(theirs)
-        np.testing.assert_allclose(*values, atol=1e-4, err_msg=ours.path)
+        assert np.any(values[0] != BATCH.get(name.removeprefix("adversarial_"), 0.0))
+    losses = [loss_of(*pair) for pair in zip(trainers, views)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_attacks_in_half_precision(make_model):
@@ -195,7 +194,6 @@ def test_attacks_in_half_precision(make_model):
     # Rows of captions, as the special tokens are unknown here.
     moved = np.abs(to_numpy(views["text_perturbation"])).max(axis=-1)
     np.testing.assert_array_equal(moved > 0.0, BATCH["padding_mask"])
-    check_a_step_moves_what_trains(model)
 
 
 def test_a_token_is_found(make_model):
@@ -206,7 +204,5 @@ def test_a_token_is_found(make_model):
     views = trainer.perturb(BATCH, training=True)
     found = to_numpy(views["adversarial_token_ids"])
     assert np.all(np.sum(found != TOKEN_IDS, axis=1) == 1)
-    losses = []
-    for view in (views, {**views, "adversarial_token_ids": TOKEN_IDS}):
-        losses.append(to_numpy(trainer.compute_loss(x=view, y_pred=trainer(view))))
-    assert losses[0] > losses[1]
+    unchanged = {**views, "adversarial_token_ids": TOKEN_IDS}
+    assert loss_of(trainer, views) > loss_of(trainer, unchanged)
