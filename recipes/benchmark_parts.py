@@ -81,8 +81,10 @@ def substitution(model, batch, counts):
         losses, gradient = value_and_grad(loss_fn)(model.embed_tokens(batch["token_ids"]))
         return losses, ops.sum(gradient, axis=(1, 2))
 
-    def replaced(count):
-        attack = rk.attacks.TokenSubstitution(1, count)
+    def replaced(count, look_ahead=False):
+        attack = rk.attacks.TokenSubstitution(
+            1, count, match_length=look_ahead, look_ahead=look_ahead
+        )
 
         def run(batch):
             return rk.attacks.perturb_texts(model, attack, batch, target)
@@ -90,7 +92,8 @@ def substitution(model, batch, counts):
         return Compiled(run, model, attack).runner(batch)
 
     one = {"forward + embedding gradient": Compiled(passes, model).runner(batch)}
-    return one | {f"one token, {count} tried": replaced(count) for count in counts}
+    found = {f"one token, {count} tried": replaced(count) for count in counts}
+    return one | found | {"one token, 2 tried, looking ahead": replaced(2, look_ahead=True)}
 
 
 def recall(num_images, captions_per_image=5, dim=512):
