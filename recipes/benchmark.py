@@ -20,6 +20,7 @@ tokens: a cost does not depend on them.
 import tempfile
 import time
 
+import benchmark_clip
 import benchmark_parts
 import keras
 import numpy as np
@@ -121,8 +122,6 @@ def measure(functions):
 
 def main(_):
     if FLAGS.what == "clip":
-        import benchmark_clip
-
         return print(benchmark_clip.table(FLAGS.batch_size, FLAGS.num_steps, FLAGS.repeats))
     preprocessor = build_preprocessor()
     batch = build_batch(preprocessor)

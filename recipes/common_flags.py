@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 from absl import flags
 
 import rocmr_keras as rk
@@ -62,6 +63,7 @@ def define_evaluation_flags():
     flags.DEFINE_integer(
         "eval_images", 0, "Images of the split, at random, with their captions; 0: all."
     )
+    flags.DEFINE_integer("min_captions", 1, "Only images with as many captions or more.")
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
     flags.DEFINE_bool(
         "eval_random_start", True, "For PGD; without it all backends find the same."
@@ -79,8 +81,13 @@ def load_data():
 
 
 def choose_images(split):
-    """Returns what the evaluation looks at: the split, or `--eval_images` of it."""
-    return split.subset(flags.FLAGS.eval_images) if flags.FLAGS.eval_images else split
+    """Returns what the evaluation looks at: the split, or a part that the flags name."""
+    values = flags.FLAGS
+    if values.min_captions > 1:
+        ids, counts = np.unique(split.caption_image_ids, return_counts=True)
+        kept = np.isin(split.image_ids, ids[counts >= values.min_captions])
+        split = split.take(np.flatnonzero(kept))
+    return split.subset(values.eval_images) if values.eval_images else split
 
 
 def threats(seed):

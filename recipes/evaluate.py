@@ -15,7 +15,6 @@ to the next.
 
 import common_flags
 import keras
-import numpy as np
 import run_report
 from absl import app
 from absl import flags
@@ -36,7 +35,6 @@ flags.DEFINE_enum(
     "Those of the eval flags, the joint ones, AutoAttack (fast for a look, standard to publish), "
     "or none.",
 )
-flags.DEFINE_integer("min_captions", 1, "Take only images with as many captions or more.")
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
@@ -51,18 +49,10 @@ def run_audit(model, split):
     )
 
 
-def with_captions(split):
-    """Leaves out images with fewer captions than `--min_captions`."""
-    ids, counts = np.unique(split.caption_image_ids, return_counts=True)
-    kept = np.isin(split.image_ids, ids[counts >= FLAGS.min_captions])
-    return split.take(np.flatnonzero(kept))
-
-
 def main(_):
     model = keras.saving.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
-    split = with_captions(common_flags.load_data()[FLAGS.split])
-    split = common_flags.choose_images(split)
+    split = common_flags.choose_images(common_flags.load_data()[FLAGS.split])
     extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}
     run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks, extra)
 

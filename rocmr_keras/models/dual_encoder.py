@@ -203,29 +203,19 @@ class DualEncoder(Presets, keras.Model):
             texts: The same of the text side. Defaults to `None`.
             similarity: Boolean, whether the temperature and the bias are frozen.
                 Defaults to `None`: as it is.
-            batch_norm: Boolean, whether batch normalisation is frozen in what else
-                trains: moving statistics are used and kept, as is usual where a
-                pretrained tower is fine-tuned. To thaw it again, pass `False` along
-                with the side. Defaults to `None`: as it is.
+            batch_norm: Boolean, whether batch normalisation is frozen in what else trains:
+                its moving statistics are used and kept, as is usual in fine-tuning. `False`
+                thaws it along with its side. Defaults to `None`: as it is.
 
         Raises:
             ValueError: If a choice is unknown, or a tower has fewer blocks.
         """
-        choices = {
-            "images": images,
-            "texts": texts,
-            "similarity": similarity,
-            "batch_norm": batch_norm,
-        }
-        chosen = {name: value for name, value in choices.items() if value is not None}
-        self.frozen |= chosen
-        # A side that is thawed anew gets its batch normalisation thawed too.
-        freezing.freeze(self, **{**choices, "batch_norm": self.frozen.get("batch_norm")})
+        choices = {"images": images, "texts": texts}
+        choices |= {"similarity": similarity, "batch_norm": batch_norm}
+        freezing.freeze(self, {k: value for k, value in choices.items() if value is not None})
 
     def call(self, inputs, training=None):
-        texts = self.encode_texts(
-            inputs["token_ids"], inputs["padding_mask"], training=training
-        )
+        texts = self.encode_texts(inputs["token_ids"], inputs["padding_mask"], training=training)
         images = self.encode_images(inputs["images"], training=training)
         return {"image_embeddings": images, "text_embeddings": texts}
 

@@ -6,15 +6,17 @@ from rocmr_keras.models import blocks as blocks_module
 from rocmr_keras.models.blocks import set_trainable
 
 
-def freeze(model, images=None, texts=None, similarity=None, batch_norm=None):
-    """Freezes parts of a dual encoder; see `DualEncoder.freeze`."""
-    if images is not None:
-        _freeze_side(model.image_encoder, model.image_projection, "images", images)
-    if texts is not None:
-        _freeze_side(model.text_encoder, model.text_projection, "texts", texts)
-    if similarity is not None:
-        set_trainable(model.similarity_head, not similarity)
-    if batch_norm:
+def freeze(model, choices):
+    """Freezes parts of a dual encoder as its `freeze` says, and adds that to `model.frozen`."""
+    if "images" in choices:
+        _freeze_side(model.image_encoder, model.image_projection, "images", choices["images"])
+    if "texts" in choices:
+        _freeze_side(model.text_encoder, model.text_projection, "texts", choices["texts"])
+    if "similarity" in choices:
+        set_trainable(model.similarity_head, not choices["similarity"])
+    model.frozen |= choices
+    # Last: a side that is thawed anew has its batch normalisation thawed too.
+    if model.frozen.get("batch_norm"):
         for tower in (model.image_encoder, model.text_encoder):
             for layer in blocks_module.sublayers(tower, recursive=True):
                 if isinstance(layer, keras.layers.BatchNormalization):

@@ -187,6 +187,7 @@ def test_errors():
         model.freeze(texts=4)
     with pytest.raises(ValueError, match="`images` must be 'all', .*images='some'"):
         model.freeze(images="some")
+    assert model.frozen == {}
     with pytest.raises(ValueError, match="`rank` must be .*rank=0"):
         enable_lora(model.text_encoder, 0)
     with pytest.raises(ValueError, match="Dense and EinsumDense layers. Received: conv"):

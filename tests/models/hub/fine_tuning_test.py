@@ -18,7 +18,9 @@ from rocmr_keras.models import rematerialize
 from rocmr_keras.models import set_precision
 from rocmr_keras.trainers import RoCMR
 
-TOKEN_IDS = np.array([[1, 5, 5, 9, 39, 0, 0, 0], [1, 7, 39, 0, 0, 0, 0, 0]], "int32")
+# As many tokens as an image has patches and a class token: what is compiled for one tower
+# serves the other.
+TOKEN_IDS = np.array([[1, 5, 9, 39, 0], [1, 7, 39, 0, 0]], "int32")
 BATCH = {
     "images": np.random.RandomState(0).uniform(size=(2, 8, 8, 3)).astype("float32"),
     "token_ids": TOKEN_IDS,
@@ -52,17 +54,18 @@ def make_model(family, build_backbone):
         import keras_hub
 
         pixels = {"patch_size": 4, "image_shape": (8, 8, 3), "num_layers": 2}
+        words = {"max_sequence_length": 5, "num_layers": 2}
         if family == "clip":
             towers = (
                 build_backbone("clip_vision", **pixels),
-                build_backbone("clip_text", num_layers=2),
+                build_backbone("clip_text", **words),
             )
             backbone = keras_hub.models.CLIPBackbone(*towers, projection_dim=12)
             model = DualEncoder.from_backbone(backbone)
         else:
             model = DualEncoder(
                 BackboneImageEncoder(build_backbone("vit", **pixels)),
-                BackboneTextEncoder(build_backbone("bert", num_layers=2, dropout=0.0)),
+                BackboneTextEncoder(build_backbone("bert", dropout=0.0, **words)),
                 projection_dim=12,
             )
         random = np.random.RandomState(0)

@@ -3,9 +3,12 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.backend import value_and_grad
 from rocmr_keras.models import BackboneTextEncoder
 from rocmr_keras.models import DualEncoder
+from rocmr_keras.trainers import RoCMR
 
 # The end of a text has the largest id, as in CLIP.
 TOKEN_IDS = np.array([[1, 5, 5, 9, 39, 0, 0, 0], [1, 7, 39, 0, 0, 0, 0, 0]], "int32")
@@ -36,10 +39,14 @@ def pair(request, build_backbone):
     return family, whole, DualEncoder.from_backbone(whole)
 
 
-def own_logits(family, whole):
+def own_pixels(family):
     mean, std = np.array(PIXELS[family], "float32")
-    pixels = (BATCH["images"] - mean) / std
-    return to_numpy(whole({"images": pixels, "token_ids": TOKEN_IDS})["vision_logits"])
+    return (BATCH["images"] - mean) / std
+
+
+def own_logits(family, whole):
+    inputs = {"images": own_pixels(family), "token_ids": TOKEN_IDS}
+    return to_numpy(whole(inputs)["vision_logits"])
 
 
 def logits(model):
@@ -67,6 +74,45 @@ def test_save_and_load(pair, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(logits(loaded), logits(model), rtol=1e-5, atol=1e-5)
     assert len(loaded.weights) == len(model.weights)
+
+
+def embeddings_of(model):
+    """Embeddings as the towers give them, not normalised."""
+    images = model.encode_images(BATCH["images"], normalize=False)
+    texts = model.encode_texts(TOKEN_IDS, TOKEN_IDS != 0, normalize=False)
+    return [np.array(to_numpy(x)) for x in (images, texts)]
+
+
+def embeddings_in_kerashub(backbone):
+    images = backbone.get_vision_embeddings(own_pixels("clip"))
+    texts = backbone.get_text_embeddings(TOKEN_IDS)
+    return [to_numpy(x) for x in (images, texts)]
+
+
+@pytest.mark.parametrize("terms", ["fare", "leaf"])
+def test_a_trained_tower_loads_with_kerashub_alone(terms, build_backbone, tmp_path):
+    import keras_hub
+
+    model = DualEncoder.from_backbone(build_backbone("clip"))
+    options = {"num_steps": 1, "keep_best": False, "seed": 0}
+    if terms == "fare":
+        model.freeze(texts="all", similarity=True)
+        attack = {"image_attack": PGD(0.1, **options)}
+    else:
+        model.freeze(images="all", similarity=True)
+        attack = {"text_attack": EmbeddingPGD(0.3, **options)}
+    before = embeddings_of(model)
+    trainer = RoCMR(model, terms=terms, **attack)
+    trainer.compile(keras.optimizers.AdamW(0.01, weight_decay=0.1), run_eagerly=True)
+    trainer.train_on_batch(BATCH)
+    after = embeddings_of(model)
+    moves = [np.abs(new - old).max() for new, old in zip(after, before)]
+    # One tower moved, the other by nothing at all.
+    assert moves[terms == "leaf"] > 1e-3 and moves[terms == "fare"] == 0.0
+    model.save_to_preset(tmp_path / "clip")
+    backbone = keras_hub.models.CLIPBackbone.from_preset(str(tmp_path / "clip"))
+    for found, expected in zip(embeddings_in_kerashub(backbone), after):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_normalisation_of_an_image_converter(pair):
