@@ -82,9 +82,7 @@ def substitution(model, batch, counts):
         return losses, ops.sum(gradient, axis=(1, 2))
 
     def replaced(count, look_ahead=False):
-        attack = rk.attacks.TokenSubstitution(
-            1, count, match_length=look_ahead, look_ahead=look_ahead
-        )
+        attack = rk.attacks.TokenSubstitution(1, count, look_ahead=look_ahead)
 
         def run(batch):
             return rk.attacks.perturb_texts(model, attack, batch, target)
@@ -93,7 +91,8 @@ def substitution(model, batch, counts):
 
     one = {"forward + embedding gradient": Compiled(passes, model).runner(batch)}
     found = {f"one token, {count} tried": replaced(count) for count in counts}
-    return one | found | {"one token, 2 tried, looking ahead": replaced(2, look_ahead=True)}
+    ahead = {f"one token, {n} tried, looking ahead": replaced(n, look_ahead=True) for n in (2, 3)}
+    return one | found | ahead
 
 
 def recall(num_images, captions_per_image=5, dim=512):

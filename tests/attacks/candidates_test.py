@@ -8,7 +8,7 @@ from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks import WholeWords
 from rocmr_keras.attacks import perturb_texts
-from rocmr_keras.attacks.swap_gains import first_order_gains
+from rocmr_keras.attacks.swaps import Swaps
 
 # [PAD], and five words whose embeddings stand at these angles.
 ANGLES = np.deg2rad([0.0, 10.0, 30.0, 60.0, 180.0])
@@ -57,13 +57,14 @@ def test_whole_words():
 
 
 def test_masks_narrow_the_gains():
-    gains = first_order_gains(
-        ops.ones((2, 3, 2)),
+    swaps = Swaps(
         ops.convert_to_tensor(TOKEN_IDS),
         ops.convert_to_tensor(TOKEN_IDS > 0),
         Vocabulary(None, ops.convert_to_tensor(TABLE), ALLOWED),
         NearestNeighbors(min_cosine=0.8),
     )
+    every = ops.convert_to_tensor(np.tile(np.arange(6, dtype="int32"), (2, 1)))
+    gains = swaps.gains(ops.ones((2, 3, 2)), every)
     found = ops.convert_to_numpy(gains) > -1e29
     np.testing.assert_array_equal(
         found, mask_of(NearestNeighbors(0.8)) & (np.arange(6) != TOKEN_IDS[..., None])
