@@ -126,6 +126,7 @@ def test_train_resume_and_compare(captions, tmp_path):
         export_and_verify(tmp_path, data)
         evaluate_a_few(tmp_path, data)
     if keras.config.backend() == "torch":  # Elsewhere compiling it takes minutes.
+        tune_texts(captions, tmp_path)
         output = f"--output={tmp_path}/auto"
         out = run("evaluate.py", model, output, *data, "--attacks=fast", "--audit")
         assert "auto both" in out
@@ -157,6 +158,22 @@ def export_and_verify(folder, data):
     manifest = rk.export.verify(folder / "serving" / "1")
     assert "--epochs=2" in manifest["flags"] and manifest["report"]["run"]["flags"]["epochs"] == 2
     assert [path.name for path in (folder / "serving").iterdir()] == ["1"]
+
+
+def tune_texts(captions, folder):
+    """LEAF, against edits of characters and against a token."""
+    own = ("--vocabulary_size", "--sequence_length")
+    flags = [flag for flag in small(captions, folder / "leaf") if not flag.startswith(own)]
+    flags += ["--preset=leaf", "--text_candidates=2", "--epochs=1", "--evaluate_on=none"]
+    model = f"{folder}/rocmr-0/model.keras"
+    run("finetune.py", f"--model={model}", "--text_attack=characters", *flags)
+    before, after = (keras.saving.load_model(path) for path in (model, folder / "leaf/model.keras"))
+    for old, new in zip(before.image_encoder.get_weights(), after.image_encoder.get_weights()):
+        np.testing.assert_array_equal(old, new)
+    tables = [model.text_encoder.get_weights()[0] for model in (before, after)]
+    assert np.abs(tables[0] - tables[1]).max() > 1e-6
+    run("finetune.py", f"--model={model}", "--text_attack=tokens", "--text_look_ahead", *flags)
+    assert "--text_look_ahead" in (folder / "leaf" / "flags.txt").read_text()
 
 
 def evaluate_a_few(folder, data):
