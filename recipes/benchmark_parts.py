@@ -81,7 +81,7 @@ def substitution(model, batch, counts):
         losses, gradient = value_and_grad(loss_fn)(model.embed_tokens(batch["token_ids"]))
         return losses, ops.sum(gradient, axis=(1, 2))
 
-    def replaced(count, look_ahead=False):
+    def replaced(count, look_ahead):
         attack = rk.attacks.TokenSubstitution(1, count, look_ahead=look_ahead)
 
         def run(batch):
@@ -90,9 +90,13 @@ def substitution(model, batch, counts):
         return Compiled(run, model, attack).runner(batch)
 
     one = {"forward + embedding gradient": Compiled(passes, model).runner(batch)}
-    found = {f"one token, {count} tried": replaced(count) for count in counts}
-    ahead = {f"one token, {n} tried, looking ahead": replaced(n, look_ahead=True) for n in (2, 3)}
-    return one | found | ahead
+    kinds = [(False, ""), (True, ", looking ahead")]
+    return one | {
+        f"one token, {count} tried{kind}": replaced(count, look_ahead)
+        for count in counts
+        for look_ahead, kind in kinds
+        if count > 1 or not look_ahead
+    }
 
 
 def recall(num_images, captions_per_image=5, dim=512):

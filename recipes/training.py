@@ -30,7 +30,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     common_flags.define_budget("text_epsilon", 0.3, "Share of a token embedding's norm.")
     flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
     flags.DEFINE_integer("text_candidates", 8, "Swaps tried exactly; places, and edits at each.")
-    flags.DEFINE_bool("text_look_ahead", False, "Rank tokens twice: 2 candidates do for 8.")
+    flags.DEFINE_bool("text_look_ahead", True, "Rank tokens twice: 2 do for 8.")
     flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
     flags.DEFINE_integer("epochs", epochs, "Passes over the images.")
     flags.DEFINE_integer("batch_size", 64, "Image-caption pairs in a batch.")

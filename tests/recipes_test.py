@@ -172,8 +172,8 @@ def tune_texts(captions, folder):
         np.testing.assert_array_equal(old, new)
     tables = [model.text_encoder.get_weights()[0] for model in (before, after)]
     assert np.abs(tables[0] - tables[1]).max() > 1e-6
-    run("finetune.py", f"--model={model}", "--text_attack=tokens", "--text_look_ahead", *flags)
-    assert "--text_look_ahead" in (folder / "leaf" / "flags.txt").read_text()
+    run("finetune.py", f"--model={model}", "--text_attack=tokens", "--notext_look_ahead", *flags)
+    assert "--notext_look_ahead" in (folder / "leaf" / "flags.txt").read_text()
 
 
 def evaluate_a_few(folder, data):

@@ -30,10 +30,10 @@ CONTINUOUS = {
 ATTACKS = {
     **CONTINUOUS,
     "substitution": (TokenSubstitution, {"num_substitutions": 2, "num_candidates": 8}),
-    "looking_ahead": (TokenSubstitution, {"num_candidates": 2, "look_ahead": True}),
+    "hot_flip": (TokenSubstitution, {"match_length": False, "look_ahead": False}),
     "random_substitution": (RandomSubstitution, {"num_substitutions": 3}),
 }
-DRAWING = [name for name in ATTACKS if name not in ("substitution", "looking_ahead")]
+DRAWING = [name for name in ATTACKS if name not in ("substitution", "hot_flip")]
 
 
 def build(which, **options):

@@ -130,5 +130,5 @@ def test_all_candidates_of_a_round_are_scored_at_once():
         return tangled(embeddings)
 
     search(counting, num_substitutions=3, num_candidates=5, beam_size=4)
-    # A gradient of each lane and its five candidates: one lane at first, then four.
-    assert calls == [1, 5, 4, 20, 4, 20]
+    # Gradients of each lane and of its first candidate, then the other four of all lanes.
+    assert calls == [1, 1, 4, 4, 4, 16, 4, 4, 16]

@@ -89,7 +89,8 @@ def run_on_the_line(loss_fn, positions=1, **options):
     vocabulary = Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.arange(50) < 4)
     token_ids = np.zeros((4, 6), "int32")
     token_ids[1, 0] = 3
-    found = TokenSubstitution(match_length=False, **options)(
+    plain = {"match_length": False, "look_ahead": False}
+    found = TokenSubstitution(**(plain | options))(
         token_ids,
         loss_fn=loss_fn,
         positions=np.tile(np.arange(6) < positions, (4, 1)),
@@ -136,11 +137,6 @@ def test_looking_ahead_scores_each_swap_once():
     run_on_the_line(loss_fn, num_candidates=3, look_ahead=True)
     clean, first, others = (rows.reshape(-1, 4, 6)[:, 0, 0] for rows in calls[-3:])
     assert (clean.tolist(), first.tolist(), others.tolist()) == ([1.0], [4.0], [0.0, -3.0])
-
-
-def test_looking_ahead_needs_a_second_candidate():
-    with pytest.raises(ValueError, match="look_ahead=True, num_candidates=1.*num_candidates=2"):
-        TokenSubstitution(num_candidates=1, look_ahead=True)
 
 
 def test_no_swap_is_taken_that_lowers_the_loss():
@@ -202,7 +198,7 @@ def test_the_best_swaps_of_all_are_tried(num_candidates):
         lambda ids: ops.take(rows, ids, axis=0), rows, ops.convert_to_tensor(np.arange(30) > 2)
     )
     positions = ops.convert_to_tensor(np.ones((5, 4), bool))
-    attack = TokenSubstitution(1, num_candidates, match_length=False)
+    attack = TokenSubstitution(1, num_candidates, match_length=False, look_ahead=False)
     inputs = ops.convert_to_tensor(token_ids, "int32")
     attack(inputs, loss_fn=loss_fn, positions=positions, vocabulary=vocabulary)
     tried = ops.convert_to_numpy(calls[-1]).reshape(-1, 5, 4, 2)
