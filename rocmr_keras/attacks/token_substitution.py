@@ -50,7 +50,7 @@ class TokenSubstitution(Attack):
             to `True`.
         look_ahead: Bool, whether the first candidate is scored together with the gradient
             there, and the mean of both gradients ranks the others, at the cost of two
-            candidates more. 32 candidates then find what 128 find without, and 2 about what
+            candidates more. 32 candidates then find about what 128 do without, and 2 what
             32 do (on a pretrained MiniLM four fifths of it), which is enough for training.
             Means nothing for a single candidate. Defaults to `True`.
 
