@@ -100,7 +100,7 @@ def test_a_beam_that_covers_everything_equals_all_pairs():
 @pytest.mark.parametrize("num_candidates", [3, 21])
 def test_no_beam_is_weaker_than_a_smaller_one(num_substitutions, num_candidates):
     losses = [losses_of(TEXTS)]
-    for beam_size in (1, 2, 3, 5, 16):
+    for beam_size in (1, 2, 16):
         found = search(
             num_substitutions=num_substitutions, num_candidates=num_candidates, beam_size=beam_size
         )
@@ -111,7 +111,7 @@ def test_no_beam_is_weaker_than_a_smaller_one(num_substitutions, num_candidates)
 
 def test_a_beam_on_a_model(model, batch, ordinary, make_target):
     def run(beam_size):
-        attack = TokenSubstitution(3, num_candidates=16, beam_size=beam_size)
+        attack = TokenSubstitution(2, num_candidates=16, beam_size=beam_size)
         found = perturb_texts(model, attack, batch, make_target(), "margin")
         found = ops.convert_to_numpy(found["adversarial_token_ids"])
         losses = objectives.margin(model.encode_texts(found, batch["padding_mask"]), make_target())

@@ -15,7 +15,7 @@ STEADY = {"num_steps": 3, "random_start": False, "seed": 0}
 ATTACKS = {
     "pgd": PGD(0.2, **STEADY),
     "embeddings": EmbeddingPGD(0.5, **STEADY),
-    "tokens": TokenSubstitution(1, num_candidates=8),
+    "tokens": TokenSubstitution(1, num_candidates=8, look_ahead=False),
 }
 
 

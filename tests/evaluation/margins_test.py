@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 @pytest.fixture(scope="module")
 def attacks():
-    return PGD(0.2, 3, random_start=False, seed=0), TokenSubstitution(1, 60, seed=0)
+    swaps = TokenSubstitution(1, 60, look_ahead=False, seed=0)
+    return PGD(0.2, 3, random_start=False, seed=0), swaps
 
 
 def test_a_report_has_the_margins_of_each_group(model, split, attacks):

@@ -73,7 +73,8 @@ def run(model, batch, clean):
 def build():
     def build(name, epsilon=0.2, num_candidates=6):
         pgd = PGD(epsilon, num_steps=2, seed=0)
-        return KINDS[name](pgd, TokenSubstitution(1, num_candidates, seed=0))
+        swaps = TokenSubstitution(1, num_candidates, look_ahead=False, seed=0)
+        return KINDS[name](pgd, swaps)
 
     return build
 
