@@ -4,17 +4,18 @@ r"""Measures what the library costs, relative to the work that cannot be avoided
 
 `steps` prints what each preset's training step costs relative to standard training, `attack` a PGD
 step relative to one forward and input-only backward pass, `substitution` a replaced token relative
-to one forward pass with the gradient by the embeddings, and `recall` exact ranks of 5,000 images
-and 25,000 captions relative to their similarity product. Each row is the median over repeats, and
-the quartiles, of the ratio to the baseline of the same repeat. What is compared takes turns, so
-that a busy machine slows all alike; with `--clock=cpu` the time that other processes take is not
-counted at all. `memory` evaluates as many images and captions, clean and under PGD-1, and prints
-the most memory it took beyond the model. `clip` takes `rocmr` steps of a CLIP of the shapes of
-ViT-B/32, with and without `rk.models.rematerialize`, each in a process of its own, and prints their
-CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX the flag of XLA that
-`rematerialize` tells of). `search_by_text` and `search_by_image` are requests of `--batch_size` to
-a SavedModel with galleries of `--gallery_sizes`, relative to the bare tower. Random pixels and
-tokens: a cost does not depend on them.
+to one forward pass with the gradient by the embeddings (take `--size=small`: the text tower of
+`tiny` is a bag of words, cheaper than the product of gradients and vocabulary), and `recall` exact
+ranks of 5,000 images and 25,000 captions relative to their similarity product. Each row is the
+median over repeats, and the quartiles, of the ratio to the baseline of the same repeat. What is
+compared takes turns, so that a busy machine slows all alike; with `--clock=cpu` the time that other
+processes take is not counted at all. `memory` evaluates as many images and captions, clean and
+under PGD-1, and prints the most memory it took beyond the model. `clip` takes `rocmr` steps of a
+CLIP of the shapes of ViT-B/32, with and without `rk.models.rematerialize`, each in a process of its
+own, and prints their CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX
+the flag of XLA that `rematerialize` tells of). `search_by_text` and `search_by_image` are requests
+of `--batch_size` to a SavedModel with galleries of `--gallery_sizes`, relative to the bare tower.
+Random pixels and tokens: a cost does not depend on them.
 """
 
 import tempfile
