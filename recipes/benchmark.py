@@ -15,7 +15,8 @@ CLIP of the shapes of ViT-B/32, with and without `rk.models.rematerialize`, each
 own, and prints their CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX
 the flag of XLA that `rematerialize` tells of). `search_by_text` and `search_by_image` are requests
 of `--batch_size` to a SavedModel with galleries of `--gallery_sizes`, relative to the bare tower.
-Random pixels and tokens: a cost does not depend on them.
+Pixels and tokens are random, no cost depends on them; random embeddings are the slowest case of
+`recall`.
 """
 
 import tempfile
