@@ -68,6 +68,12 @@ def small(captions, output):
     ]
 
 
+def tuning(captions, output):
+    """The flags of `finetune.py`, which takes vocabulary and length from the model."""
+    own = ("--vocabulary_size", "--sequence_length")
+    return [flag for flag in small(captions, output) if not flag.startswith(own)]
+
+
 def test_train_resume_and_compare(captions, tmp_path):
     flags = small(captions, tmp_path / "rocmr-0")
     run("train.py", "--epochs=1", "--evaluate_on=none", *flags)
@@ -109,8 +115,7 @@ def test_train_resume_and_compare(captions, tmp_path):
     assert f"| rocmr | {recall:.1f} /" in table and f"| none | {recall:.1f} |" in table
     written = {path.name for path in folder.iterdir()}
     assert written == {"report.html", "rocmr-0", "tables.md", "transfer.json", "transfer.png"}
-    own = ("--vocabulary_size", "--sequence_length")  # Those of the model.
-    tuned = [flag for flag in small(captions, tmp_path / "fare-0") if not flag.startswith(own)]
+    tuned = tuning(captions, tmp_path / "fare-0")
     model = f"--model={tmp_path}/rocmr-0/model.keras"
     options = ["--preset=fare", "--freeze_images=1", "--layer_decay=0.5", "--ema=0.5"]
     run("finetune.py", model, "--epochs=1", "--evaluate_on=none", *options, *tuned)
@@ -162,8 +167,7 @@ def export_and_verify(folder, data):
 
 def tune_texts(captions, folder):
     """LEAF, against edits of characters and against a token."""
-    own = ("--vocabulary_size", "--sequence_length")
-    flags = [flag for flag in small(captions, folder / "leaf") if not flag.startswith(own)]
+    flags = tuning(captions, folder / "leaf")
     flags += ["--preset=leaf", "--text_candidates=2", "--epochs=1", "--evaluate_on=none"]
     model = f"{folder}/rocmr-0/model.keras"
     run("finetune.py", f"--model={model}", "--text_attack=characters", *flags)

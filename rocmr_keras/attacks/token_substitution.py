@@ -10,7 +10,6 @@ from rocmr_keras.attacks.beam import best_of_beam
 from rocmr_keras.attacks.candidates import Candidates
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.swaps import Swaps
-from rocmr_keras.backend import discard_updates
 
 _START = 0.1
 # Tokens among which the second look chooses.
@@ -181,8 +180,7 @@ class TokenSubstitution(Attack):
 
 def _score(texts, valid, swaps, loss_fn):
     copies, _, length = texts.shape
-    with discard_updates():
-        losses = loss_fn(swaps.vocabulary.embed(ops.reshape(texts, (-1, length))))
+    losses = forward(loss_fn, swaps.vocabulary.embed(ops.reshape(texts, (-1, length))))
     return texts, _counted(ops.reshape(losses, (copies, -1)), valid)
 
 

@@ -221,10 +221,8 @@ class DualEncoder(Presets, keras.Model):
 
     def get_config(self):
         config = keras.layers.Layer.get_config(self)
-        serialize = keras.saving.serialize_keras_object
-        config["image_encoder"] = serialize(self.image_encoder)
-        config["text_encoder"] = serialize(self.text_encoder)
-        config["preprocessor"] = serialize(self.preprocessor)
+        for name in ("image_encoder", "text_encoder", "preprocessor"):
+            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
         config["projection_dim"] = self.projection_dim
         config["initial_temperature"] = self.initial_temperature
         config["use_logit_bias"] = self.use_logit_bias
