@@ -13,7 +13,9 @@ processes take is not counted at all. `memory` evaluates as many images and capt
 under PGD-1, and prints the most memory it took beyond the model. `clip` takes `rocmr` steps of a
 CLIP of the shapes of ViT-B/32, with and without `rk.models.rematerialize`, each in a process of its
 own, and prints their CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX
-the flag of XLA that `rematerialize` tells of). `search_by_text` and `search_by_image` are requests
+the flag of XLA that `rematerialize` tells of). `search` compares the
+indexes on the first of `--gallery_sizes`, `--batch_size` queries at a time, with the product of all
+vectors. `search_by_text` and `search_by_image` are requests
 of `--batch_size` to a SavedModel with galleries of `--gallery_sizes`, relative to the bare tower.
 Pixels and tokens are random, no cost depends on them; random embeddings are the slowest case of
 `recall`.
@@ -33,7 +35,7 @@ import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
 PARTS = ("steps", "attack", "substitution", "recall", "memory", "clip")
-SEARCHES = ("search_by_text", "search_by_image")
+SEARCHES = ("search", "search_by_text", "search_by_image")
 
 flags.DEFINE_enum("what", "steps", PARTS + SEARCHES, "What to measure.")
 flags.DEFINE_enum("size", "tiny", sorted(rk.models.SIZES), "Size of the towers.")
@@ -122,6 +124,15 @@ def measure(functions):
     return {name: np.array(values) for name, values in times.items()}
 
 
+def report(times):
+    baseline = next(iter(times))
+    print(f"| {FLAGS.what}, {keras.config.backend()} | ratio | quartiles |\n|---|---|---|")
+    for name, values in times.items():
+        low, median, high = np.percentile(values / times[baseline], [25, 50, 75])
+        print(f"| {name} | {median:.2f} | {low:.2f} - {high:.2f} |")
+    print(f"{baseline}: {np.median(times[baseline]):.4f} s")
+
+
 def main(_):
     if FLAGS.what == "clip":
         return print(benchmark_clip.table(FLAGS.batch_size, FLAGS.num_steps, FLAGS.repeats))
@@ -145,18 +156,14 @@ def main(_):
     else:
         import benchmark_serving  # Needs the extra `serve`.
 
-        modality, sizes = FLAGS.what.rpartition("_")[-1], map(int, FLAGS.gallery_sizes)
+        modality, sizes = FLAGS.what.rpartition("_")[-1], list(map(int, FLAGS.gallery_sizes))
+        if FLAGS.what == "search":
+            return report(measure(benchmark_serving.indexes(sizes[0], FLAGS.batch_size)))
         with tempfile.TemporaryDirectory() as folder:
             functions = benchmark_serving.search(
                 build_model(), modality, folder, sizes, FLAGS.batch_size
             )
-    times = measure(functions)
-    baseline = next(iter(times))
-    print(f"| {FLAGS.what}, {keras.config.backend()} | ratio | quartiles |\n|---|---|---|")
-    for name, values in times.items():
-        low, median, high = np.percentile(values / times[baseline], [25, 50, 75])
-        print(f"| {name} | {median:.2f} | {low:.2f} - {high:.2f} |")
-    print(f"{baseline}: {np.median(times[baseline]):.4f} s")
+    report(measure(functions))
 
 
 if __name__ == "__main__":

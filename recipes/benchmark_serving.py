@@ -1,13 +1,52 @@
-"""What `benchmark.py --what=search_by_text` and `search_by_image` compare."""
+"""What `benchmark.py --what=search`, `search_by_text` and `search_by_image` compare."""
 
 import io
 import os
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 import rocmr_keras as rk
 from rocmr_keras import serving
+
+
+def indexes(size, batch_size, dim=64, k=10):
+    """Searches of one gallery, by each index, against the product with all of its vectors.
+
+    Args:
+        size: Int, items of the gallery.
+        batch_size: Int, queries.
+        dim: Int. Defaults to `64`.
+        k: Int, hits. Defaults to `10`.
+
+    Returns:
+        Dict from a name to a function: the product, the product and its `top_k` with ties as
+        they come, the indexes, and `Gallery.search`.
+    """
+    draw = np.random.default_rng(0)
+    centres = draw.standard_normal((2000, dim), "float32")
+    rows = draw.integers(0, len(centres), size + batch_size)
+    vectors = centres[rows] + 0.5 * draw.standard_normal((len(rows), dim), "float32")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    gallery, queries = rk.export.Gallery(vectors[batch_size:]), tf.constant(vectors[:batch_size])
+    table, hits = tf.constant(gallery.vectors), tf.constant(k)
+
+    def product():
+        return tf.matmul(queries, table, transpose_b=True)
+
+    built = {
+        "exact": rk.export.ExactIndex(),
+        "int8": rk.export.Int8Index(),
+        "ivf": rk.export.InvertedFileIndex(),
+    }
+    built = {name: index.build(gallery.vectors) for name, index in built.items()}
+    functions = {"product": product, "product and top_k": lambda: tf.math.top_k(product(), k)}
+    for name, index in built.items():
+        functions[name] = lambda index=index: index.search(queries, hits)
+    functions = {f"{name}, {size:,}": tf.function(call) for name, call in functions.items()}
+    numpy_queries = queries.numpy()
+    return {**functions, f"Gallery.search, {size:,}": lambda: gallery.search(numpy_queries, k)}
 
 
 def search(model, modality, folder, sizes, batch_size):

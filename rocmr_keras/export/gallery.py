@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import pathlib
@@ -5,6 +6,7 @@ import pathlib
 import numpy as np
 
 from rocmr_keras.export.files import new_folder
+from rocmr_keras.export.fixed_order import largest_norm
 
 
 class Gallery:
@@ -44,8 +46,17 @@ class Gallery:
     def __repr__(self):
         return f"<Gallery items={len(self)} dim={self.vectors.shape[1]}>"
 
+    @functools.cached_property
+    def largest_norm(self):
+        """Float, the length of the longest vector."""
+        return largest_norm(self.vectors)
+
     def search(self, queries, k):
         """Finds the best items by comparing with all of them, in NumPy.
+
+        The score of a pair is its inner product, summed in float64 in one fixed order and
+        rounded to float32. So hits and scores depend on vectors and queries alone: any
+        processor, any split into shards, and the served graph give the same.
 
         Args:
             queries: Float array `(n, dim)`.

@@ -1,13 +1,16 @@
 import numpy as np
 
+from rocmr_keras.export.fixed_order import pair_scores
+from rocmr_keras.export.fixed_order import score_error
+
 _BLOCK_SCORES = 2**24
 
 
 def search_shards(shards, queries, k):
     """Searches a gallery that lies in several parts, exactly.
 
-    The same as a search of all parts in one: each part gives its own best `k`, and
-    `merge_top_k` the best of these. Parts may be searched on several machines instead,
+    The same as a search of all parts in one, to the last bit: each part gives its own best
+    `k`, and `merge_top_k` the best of these. Parts may be searched on several machines instead,
     with `search_by_text` of an artefact each, and merged by the same function.
 
     Args:
@@ -26,7 +29,7 @@ def search_shards(shards, queries, k):
     _check(shards, queries, k)
     parts, start = [], 0
     for shard in shards:
-        scores, rows = _search(shard.vectors, queries, min(k, len(shard)))
+        scores, rows = _search(shard, queries, min(k, len(shard)))
         names = np.array(shard.names, dtype=object)[rows]
         parts.append(
             {"ids": shard.ids[rows], "scores": scores, "names": names, "rows": rows + start}
@@ -59,24 +62,24 @@ def merge_top_k(parts, k):
     return {key: np.take_along_axis(value, order, axis=1) for key, value in merged.items()}
 
 
-def _search(vectors, queries, k):
-    block = max(1, _BLOCK_SCORES // max(1, len(vectors)))
+def _search(shard, queries, k):
+    vectors = shard.vectors
+    block = max(1, _BLOCK_SCORES // len(vectors))
+    margins = 2 * score_error(vectors.shape[1]) * shard.largest_norm
+    margins = margins * np.linalg.norm(queries, axis=1)
     scores = np.empty((len(queries), k), "float32")
     rows = np.empty((len(queries), k), "int64")
     for start in range(0, len(queries), block):
-        part = slice(start, start + block)
-        scores[part], rows[part] = _top_k(queries[part] @ vectors.T, k)
+        near = queries[start : start + block] @ vectors.T
+        worst = near.shape[1] - k
+        limits = np.partition(near, worst, axis=1)[:, worst]
+        for place, (row, limit) in enumerate(zip(near, limits), start):
+            # The product misjudges near ties: all of them are scored again, pair by pair.
+            candidates = np.flatnonzero(row >= limit - margins[place])
+            exact = pair_scores(queries[place], vectors[candidates])
+            best = np.argsort(-exact, kind="stable")[:k]
+            scores[place], rows[place] = exact[best], candidates[best]
     return scores, rows
-
-
-def _top_k(scores, k):
-    # What is at least the k-th best score, ties included, is sorted; the rest is not.
-    limits = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
-    best = np.empty((len(scores), k), "int64")
-    for place, (row, limit) in enumerate(zip(scores, limits)):
-        candidates = np.flatnonzero(row >= limit)
-        best[place] = candidates[np.argsort(-row[candidates], kind="stable")[:k]]
-    return np.take_along_axis(scores, best, axis=1), best
 
 
 def _check(shards, queries, k):

@@ -5,6 +5,8 @@ from keras import ops
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks.swaps import Swaps
 
+pytestmark = pytest.mark.processor
+
 LINE = np.array([[1.0], [4.0], [-3.0], [0.0]], "float32")
 
 

@@ -34,6 +34,7 @@ def test_embeddings_are_those_of_the_model(clean, model, split):
     np.testing.assert_allclose(clean.texts[0], clean.texts[6], atol=1e-6)
 
 
+@pytest.mark.processor
 def test_ranks_equal_the_naive_ones(clean):
     scores = clean.images @ clean.texts.T
     expected = [
@@ -44,6 +45,7 @@ def test_ranks_equal_the_naive_ones(clean):
     assert expected[:6] == [1] * 6 and expected[6] > 1
 
 
+@pytest.mark.processor
 def test_what_fills_the_last_batch_does_not_leak(clean, model, split):
     whole = encode(model, split, batch_size=10, verbose=0)
     np.testing.assert_allclose(clean.images, whole.images, atol=1e-6)
@@ -74,6 +76,7 @@ def test_attacked_images_stay_in_the_budget_and_flip_the_pale_ones(attacked, spl
     assert attacked["stalled_share"] == 0.0
 
 
+@pytest.mark.processor
 def test_the_batch_size_changes_nothing(attacked, model, split, clean):
     again = attack_images(model, split, clean, 7)
     np.testing.assert_allclose(

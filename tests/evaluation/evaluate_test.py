@@ -87,6 +87,7 @@ def test_the_report_is_plain_and_finite(report):
     assert json.loads(json.dumps(report, allow_nan=False)) == json.loads(json.dumps(report))
 
 
+@pytest.mark.processor
 def test_the_same_report_again_whatever_was_run_before(model, split, report):
     """An attack starts from its seed, not from where an earlier run left it."""
     attack = PGD(0.2, num_steps=2, seed=3)
@@ -97,6 +98,7 @@ def test_the_same_report_again_whatever_was_run_before(model, split, report):
     assert reports[0]["clean"] == report["clean"]
 
 
+@pytest.mark.processor
 def test_the_batch_size_changes_nothing_without_random_start(model, split, threats, report):
     again = evaluate(model, split, {"pgd": threats["pgd"]}, batch_size=16, verbose=0)
     assert again["clean"] == report["clean"]

@@ -3,6 +3,8 @@ import pytest
 
 from rocmr_keras.evaluation import hubness
 
+pytestmark = pytest.mark.processor
+
 
 def unit(count, seed, width=5):
     rows = np.random.default_rng(seed).normal(size=(count, width))

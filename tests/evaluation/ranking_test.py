@@ -7,6 +7,8 @@ from rocmr_keras.evaluation.ranking import rank_both
 from rocmr_keras.evaluation.ranking import rank_matches
 from rocmr_keras.evaluation.relevance import Relevance
 
+pytestmark = pytest.mark.processor
+
 
 def naive(scores, right, ignored):
     """One query: sorts the gallery, right items last among equals, and reads down the list."""

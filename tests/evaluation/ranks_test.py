@@ -4,6 +4,8 @@ import pytest
 from rocmr_keras.evaluation import ranks
 from rocmr_keras.evaluation.rank_counting import TIE_TOLERANCE
 
+pytestmark = pytest.mark.processor
+
 
 def naive_ranks(queries, gallery, query_ids, gallery_ids):
     """The definition, on the full matrix of exactly rounded scores, one query at a time."""

@@ -76,6 +76,7 @@ def test_no_caption_is_weaker_than_the_clean_one(attacked, model, split, clean):
     assert np.all(after > before + 0.05)
 
 
+@pytest.mark.processor
 def test_batches_and_indices_change_nothing(attacked, model, split, clean):
     again = attack_texts(model, split, clean, batch_size=4, indices=np.array([7, 0, 3, 9, 1]))
     expected = [attacked["adversarial_captions"][index] for index in (7, 0, 3, 9, 1)]

@@ -3,9 +3,11 @@ import pytest
 
 from rocmr_keras.data.runtime import tensorflow
 from rocmr_keras.export import ExactIndex
+from rocmr_keras.export import Gallery
 from rocmr_keras.export import Int8Index
 from rocmr_keras.export import InvertedFileIndex
 from rocmr_keras.export import indexes
+from rocmr_keras.export.fixed_order import pair_scores
 from rocmr_keras.export.indexes.int8 import quantize
 from rocmr_keras.export.indexes.k_means import assign
 from rocmr_keras.export.indexes.k_means import k_means
@@ -24,7 +26,7 @@ def search(index, vectors, queries, k):
 
 
 def brute_force(vectors, queries, k):
-    scores = queries.astype("float64") @ vectors.T.astype("float64")
+    scores = pair_scores(queries[:, None], vectors)
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
@@ -32,6 +34,7 @@ def brute_force(vectors, queries, k):
 EXACT = [ExactIndex(), InvertedFileIndex(num_cells=7, num_probes=7)]
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("index", EXACT, ids=["exact", "all cells"])
 @pytest.mark.parametrize("k", [1, 10, 300])
 def test_exact(index, k, monkeypatch):
@@ -47,12 +50,45 @@ def test_exact(index, k, monkeypatch):
     np.testing.assert_allclose(scores, products, atol=1e-6)
 
 
+@pytest.mark.processor
+@pytest.mark.parametrize("index", EXACT, ids=["exact", "all cells"])
+@pytest.mark.parametrize("twins", [3, 200])
+def test_near_ties_are_told_apart_and_ties_go_to_the_lowest_row(index, twins, monkeypatch):
+    """With 200 twins more rows tie than are scored again at once."""
+    monkeypatch.setattr("rocmr_keras.export.graph.top_k._BLOCK_VALUES", 64 * 17)
+    vectors, random = unit(500, 0, dim=17), np.random.default_rng(3)
+    places = random.permutation(500)[:twins]
+    vectors[places] = vectors[0]
+    # The next float32 in one number: a product may put it on either side of its twins.
+    vectors[places[::3], 0] = np.nextafter(vectors[0, 0], np.float32(2))
+    queries = np.concatenate([vectors[:1], unit(3, 1, dim=17)])
+    for k in (1, 10, 150):
+        scores, rows = search(index, vectors, queries, k)
+        expected = Gallery(vectors).search(queries, k)
+        np.testing.assert_array_equal(rows, expected["rows"])
+        np.testing.assert_array_equal(scores, expected["scores"])
+        np.testing.assert_array_equal(rows, brute_force(vectors, queries, k))
+
+
+@pytest.mark.processor
+def test_a_query_is_answered_alike_alone_and_among_others():
+    vectors, queries = unit(3000, 0, dim=24), unit(40, 1, dim=24)
+    for index in (ExactIndex(), Int8Index(), InvertedFileIndex(num_cells=30, num_probes=4)):
+        built = index.build(vectors)
+        scores, rows = built.search(tf.constant(queries), tf.constant(9))
+        for place in (0, 17, 39):
+            alone = built.search(tf.constant(queries[place : place + 1]), tf.constant(9))
+            np.testing.assert_array_equal(alone[0][0], scores[place])
+            np.testing.assert_array_equal(alone[1][0], rows[place])
+
+
 @pytest.mark.parametrize("index", [*EXACT, Int8Index()], ids=["exact", "all cells", "int8"])
 def test_without_a_query(index):
     scores, rows = search(index, unit(20, 0), unit(0, 1), 3)
     assert scores.shape == rows.shape == (0, 3)
 
 
+@pytest.mark.processor
 def test_int8_is_within_half_a_step():
     vectors = np.concatenate([unit(50, 0), np.zeros((1, 8), "float32")])
     codes, scales = quantize(vectors)
@@ -60,9 +96,10 @@ def test_int8_is_within_half_a_step():
     error = np.abs(codes * scales[:, None] - vectors).max(axis=1)
     assert (error <= scales / 2 * 1.001).all()
     queries = unit(4, 1)
-    scores, rows = search(Int8Index(), vectors, queries, 10)
-    np.testing.assert_array_equal(rows, brute_force(codes * scales[:, None], queries, 10))
-    np.testing.assert_allclose(scores[0, 0], vectors[rows[0, 0]] @ queries[0], atol=0.02)
+    found, rows = search(Int8Index(), vectors, queries, 10)
+    products = np.einsum("qd,nd->qn", queries.astype("float64"), codes * scales[:, None])
+    np.testing.assert_array_equal(rows, np.argsort(-products, axis=1)[:, :10])
+    np.testing.assert_allclose(found[0, 0], vectors[rows[0, 0]] @ queries[0], atol=0.02)
 
 
 def test_fewer_cells_find_less_but_always_enough():

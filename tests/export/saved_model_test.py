@@ -11,6 +11,7 @@ from rocmr_keras.export import verify
 from rocmr_keras.models import DualEncoder
 
 
+@pytest.mark.processor
 def test_manifest(base, manifest, artefact):
     assert manifest == verify(artefact) == json.loads((artefact / "manifest.json").read_text())
     assert set(manifest["files"]) >= {"saved_model.pb", "variables/variables.index"}

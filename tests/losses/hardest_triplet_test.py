@@ -3,6 +3,8 @@ import pytest
 
 from rocmr_keras.losses import HardestTriplet
 
+pytestmark = pytest.mark.processor
+
 
 def twin(similarities, positives, margin):
     """Positive pair by positive pair: both hinges against the hardest negative."""

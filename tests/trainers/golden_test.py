@@ -12,6 +12,8 @@ from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.trainers import RoCMR
 
+pytestmark = pytest.mark.processor
+
 GOLDEN = pathlib.Path(__file__).parent / "golden.json"
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from keras import ops
 
 from rocmr_keras.trainers.recall import batch_recall
@@ -16,6 +17,7 @@ def test_hand_sized():
     assert recalls(images, texts[::-1], np.eye(2, dtype=bool)) == [[1.0, 1.0], [1.0, 1.0]]
 
 
+@pytest.mark.processor
 def test_ties_count_against_the_model():
     images = texts = np.array([[1.0, 0.0], [1.0, 0.0]], "float32")
     assert recalls(images, texts, np.eye(2, dtype=bool)) == [[0.0, 0.0], [0.0, 0.0]]

@@ -1,3 +1,5 @@
+import numpy as np
+
 from rocmr_keras.data.runtime import tensorflow
 
 
@@ -25,22 +27,12 @@ class ExactIndex:
 
         Returns:
             A `tf.Module` with `search(queries, k)`, which maps float32 `(n, dim)` and an
-            int32 scalar, 1 to `items`, to scores and rows, both `(n, k)`.
+            int32 scalar, 1 to `items`, to scores and rows, both `(n, k)`, best first, ties to
+            the lowest row. A score depends on the query and the item alone, see
+            `Gallery.search`.
         """
-        tf = tensorflow()
-        from rocmr_keras.export.graph.top_k import blocked_top_k
+        tensorflow()
+        from rocmr_keras.export.graph.tables import FloatTable
+        from rocmr_keras.export.graph.top_k import TableSearch
 
-        class Search(tf.Module):
-            def __init__(self):
-                super().__init__()
-                self.vectors = tf.Variable(vectors, dtype="float32", trainable=False)
-
-            def search(self, queries, k):
-                table = self.vectors.read_value()
-
-                def score(queries, start, stop):
-                    return tf.matmul(queries, table[start:stop], transpose_b=True)
-
-                return blocked_top_k(score, queries, k, *vectors.shape)
-
-        return Search()
+        return TableSearch(FloatTable(np.asarray(vectors, "float32")))

@@ -16,27 +16,11 @@ class Int8Index:
 
     def build(self, vectors):
         """Prepares the search of a gallery, see `ExactIndex.build`."""
-        tf = tensorflow()
-        from rocmr_keras.export.graph.top_k import blocked_top_k
+        tensorflow()
+        from rocmr_keras.export.graph.tables import Int8Table
+        from rocmr_keras.export.graph.top_k import TableSearch
 
-        codes, scales = quantize(vectors)
-
-        class Search(tf.Module):
-            def __init__(self):
-                super().__init__()
-                self.codes = tf.Variable(codes, trainable=False)
-                self.scales = tf.Variable(scales, trainable=False)
-
-            def search(self, queries, k):
-                table, steps = self.codes.read_value(), self.scales.read_value()
-
-                def score(queries, start, stop):
-                    block = tf.cast(table[start:stop], "float32")
-                    return tf.matmul(queries, block, transpose_b=True) * steps[start:stop]
-
-                return blocked_top_k(score, queries, k, *vectors.shape)
-
-        return Search()
+        return TableSearch(Int8Table(*quantize(vectors)))
 
 
 def quantize(vectors):
