@@ -43,7 +43,7 @@ def _serve(model, path, size):
     shape = (size, model.encode_images(pixels).shape[-1])
     vectors = np.random.default_rng(0).standard_normal(shape, "float32")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    rk.export.export_saved_model(model, path, rk.export.Gallery(vectors))
+    rk.export.export_saved_model(model, path, rk.gallery.Gallery(vectors))
     return serving.Servable(path, version=1)
 
 

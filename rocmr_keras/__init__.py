@@ -5,6 +5,8 @@ from rocmr_keras import callbacks
 from rocmr_keras import data
 from rocmr_keras import evaluation
 from rocmr_keras import export
+from rocmr_keras import fine_tuning
+from rocmr_keras import gallery
 from rocmr_keras import layers
 from rocmr_keras import losses
 from rocmr_keras import models
@@ -20,6 +22,8 @@ __all__ = [
     "data",
     "evaluation",
     "export",
+    "fine_tuning",
+    "gallery",
     "layers",
     "losses",
     "models",

@@ -7,10 +7,10 @@ from keras import ops
 
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.fine_tuning import rematerialize
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 from rocmr_keras.models import TextEncoder
-from rocmr_keras.models import rematerialize
 from rocmr_keras.trainers import RoCMR
 
 

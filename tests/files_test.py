@@ -1,7 +1,7 @@
 import pytest
 
 from rocmr_keras.export import next_version
-from rocmr_keras.export.files import new_folder
+from rocmr_keras.files import new_folder
 
 
 def test_next_version(tmp_path):

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.fine_tuning import set_precision
 from rocmr_keras.models import TextEncoder
-from rocmr_keras.models import set_precision
 
 
 def test_the_blocks_compute_in_the_new_precision_and_the_rest_stays():

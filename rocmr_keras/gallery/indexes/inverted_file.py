@@ -1,8 +1,8 @@
 import numpy as np
 
 from rocmr_keras.data.runtime import tensorflow
-from rocmr_keras.export.indexes.k_means import assign
-from rocmr_keras.export.indexes.k_means import k_means
+from rocmr_keras.gallery.indexes.k_means import assign
+from rocmr_keras.gallery.indexes.k_means import k_means
 
 
 class InvertedFileIndex:
@@ -42,7 +42,7 @@ class InvertedFileIndex:
 
     def build(self, vectors):
         """Prepares the search of a gallery, see `ExactIndex.build`."""
-        from rocmr_keras.export.graph.cells import CellSearch
+        from rocmr_keras.gallery.indexes.cells import CellSearch
 
         tensorflow()
         vectors = np.asarray(vectors, "float32")

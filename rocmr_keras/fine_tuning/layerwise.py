@@ -1,6 +1,6 @@
 """Learning rates that fall from the heads of a dual encoder to its first layers."""
 
-from rocmr_keras.models.blocks import ordered_blocks
+from rocmr_keras.fine_tuning.blocks import ordered_blocks
 
 
 def layerwise_multipliers(model, decay):
@@ -8,7 +8,7 @@ def layerwise_multipliers(model, decay):
 
     Heads, and what follows the last block of a tower, have 1; the last block `decay`, the
     one before it `decay**2`, and so on down to what comes before the first block. For
-    `rocmr_keras.trainers.LayerwiseAdamW`. Towers that are one long row of layers have as
+    `rocmr_keras.fine_tuning.LayerwiseAdamW`. Towers that are one long row of layers have as
     many blocks as layers: choose `decay` near 1 there. Freeze and enable LoRA first.
 
     Args:

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from rocmr_keras.data import Split
-from rocmr_keras.export import build_gallery
-from rocmr_keras.export import encoding
-from rocmr_keras.export.chunks import Chunks
+from rocmr_keras.gallery import build_gallery
+from rocmr_keras.gallery import encoding
+from rocmr_keras.gallery.finished_batches import Chunks
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 from rocmr_keras.models import TextEncoder
@@ -67,7 +67,7 @@ def test_killed_and_taken_up_again(model, folder, tmp_path, monkeypatch, expecte
             raise KeyboardInterrupt
         return encode(tower, inputs, batch_size)
 
-    name = "rocmr_keras.export.gallery_building.encode_batch"
+    name = "rocmr_keras.gallery.build.encode_batch"
     monkeypatch.setattr(name, dies_at_the_third)
     chunks = tmp_path / "chunks"
     with pytest.raises(KeyboardInterrupt):
@@ -101,7 +101,7 @@ def test_nan_is_refused_and_named(model, folder, monkeypatch):
     def broken(tower, inputs, batch_size):
         return np.where(np.arange(len(inputs)) == 1, np.nan, 1.0)[:, None].astype("float32")
 
-    monkeypatch.setattr("rocmr_keras.export.gallery_building.encode_batch", broken)
+    monkeypatch.setattr("rocmr_keras.gallery.build.encode_batch", broken)
     with pytest.raises(ValueError, match="must be finite.*0/2.png.*1 of 4"):
         build(model, folder)
 

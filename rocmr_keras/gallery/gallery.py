@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from rocmr_keras.export.files import new_folder
+from rocmr_keras.files import new_folder
 
 
 class Gallery:
@@ -24,7 +24,7 @@ class Gallery:
     Example:
 
     ```python
-    gallery = rocmr_keras.export.build_gallery(model, "photos")
+    gallery = rocmr_keras.gallery.build_gallery(model, "photos")
     gallery.save("photos.gallery")
     gallery.search(model.encode_texts(["a red apple"]), k=5)
     ```
@@ -59,7 +59,7 @@ class Gallery:
         Raises:
             ValueError: If `k` is below 1 or the width of `queries` is another.
         """
-        from rocmr_keras.export.shards import search_shards
+        from rocmr_keras.gallery.shards import search_shards
 
         return search_shards([self], queries, k)
 
@@ -127,7 +127,7 @@ def _write_parquet(gallery, path):
             "Parquet is written with pyarrow, which is not installed. Run "
             '`pip install "rocmr-keras[vectors]"`, or pass format="npy".'
         ) from error
-    from rocmr_keras.export.files import check_free
+    from rocmr_keras.files import check_free
 
     check_free(path, overwrite=False)
     flat = pyarrow.array(gallery.vectors.ravel())

@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from rocmr_keras.models.blocks import ordered_blocks
+from rocmr_keras.fine_tuning.blocks import ordered_blocks
 
 
 def rematerialize(tower):
     """Makes a tower keep the inputs of its blocks only, and recompute what is inside.
 
-    Gradient checkpointing of every block, see `rocmr_keras.models.ordered_blocks`. One
+    Gradient checkpointing of every block, see `rocmr_keras.fine_tuning.ordered_blocks`. One
     more forward pass of the blocks in each backward pass, of training and of attacks, and
     much less memory for towers of many blocks. The numbers stay the same:
     what a block writes (batch statistics) is written once, and dropout draws the same
@@ -34,7 +34,7 @@ def rematerialize(tower):
     Example:
 
     ```python
-    rocmr_keras.models.rematerialize(model.image_encoder)
+    rocmr_keras.fine_tuning.rematerialize(model.image_encoder)
     ```
 
     Reference:

@@ -1,8 +1,8 @@
 """Ways to search a gallery inside the artefact: one interface, interchangeable."""
 
-from rocmr_keras.export.indexes.exact import ExactIndex
-from rocmr_keras.export.indexes.int8 import Int8Index
-from rocmr_keras.export.indexes.inverted_file import InvertedFileIndex
+from rocmr_keras.gallery.indexes.exact import ExactIndex
+from rocmr_keras.gallery.indexes.int8 import Int8Index
+from rocmr_keras.gallery.indexes.inverted_file import InvertedFileIndex
 
 _NAMED = {"exact": ExactIndex, "int8": Int8Index, "ivf": InvertedFileIndex}
 

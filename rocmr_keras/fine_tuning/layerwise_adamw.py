@@ -18,7 +18,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
     Args:
         learning_rate: As in `keras.optimizers.AdamW`. Defaults to `0.001`.
         multipliers: List of floats, one for each trainable variable of the model in its
-            order, see `rocmr_keras.models.layerwise_multipliers`. Defaults to `None`: 1
+            order, see `rocmr_keras.fine_tuning.layerwise_multipliers`. Defaults to `None`: 1
             for all.
         **kwargs: Further arguments of `keras.optimizers.AdamW`.
 
@@ -28,7 +28,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
     Example:
 
     ```python
-    multipliers = rocmr_keras.models.layerwise_multipliers(model, decay=0.75)
+    multipliers = rocmr_keras.fine_tuning.layerwise_multipliers(model, decay=0.75)
     trainer.compile(LayerwiseAdamW(1e-4, multipliers, weight_decay=0.05))
     ```
     """

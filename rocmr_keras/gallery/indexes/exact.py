@@ -28,7 +28,7 @@ class ExactIndex:
             int32 scalar, 1 to `items`, to scores and rows, both `(n, k)`.
         """
         tf = tensorflow()
-        from rocmr_keras.export.graph.top_k import blocked_top_k
+        from rocmr_keras.gallery.indexes.top_k import blocked_top_k
 
         class Search(tf.Module):
             def __init__(self):

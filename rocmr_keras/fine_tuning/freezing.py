@@ -2,8 +2,8 @@
 
 import keras
 
-from rocmr_keras.models import blocks as blocks_module
-from rocmr_keras.models.blocks import set_trainable
+from rocmr_keras.fine_tuning import blocks as blocks_module
+from rocmr_keras.fine_tuning.blocks import set_trainable
 
 
 def freeze(model, choices):
@@ -27,7 +27,7 @@ def freeze_tower(tower, trainable_blocks=0):
     """Freezes a tower up to its last blocks; what follows them goes on training.
 
     Batch normalisation in a frozen part keeps and uses its moving statistics. See
-    `rocmr_keras.models.ordered_blocks` for what a block is.
+    `rocmr_keras.fine_tuning.ordered_blocks` for what a block is.
 
     Args:
         tower: Keras layer or model, built.

@@ -2,8 +2,8 @@
 
 import keras
 
-from rocmr_keras.models import blocks
-from rocmr_keras.models.freezing import check_no_lora
+from rocmr_keras.fine_tuning import blocks
+from rocmr_keras.fine_tuning.freezing import check_no_lora
 
 _ADAPTED = (keras.layers.Dense, keras.layers.EinsumDense)
 
@@ -38,7 +38,7 @@ def enable_lora(tower, rank, alpha=None):
 
     ```python
     model.freeze(texts="all")
-    rocmr_keras.models.enable_lora(model.image_encoder, rank=8)
+    rocmr_keras.fine_tuning.enable_lora(model.image_encoder, rank=8)
     ```
 
     Reference:

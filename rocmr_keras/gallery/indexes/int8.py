@@ -17,7 +17,7 @@ class Int8Index:
     def build(self, vectors):
         """Prepares the search of a gallery, see `ExactIndex.build`."""
         tf = tensorflow()
-        from rocmr_keras.export.graph.top_k import blocked_top_k
+        from rocmr_keras.gallery.indexes.top_k import blocked_top_k
 
         codes, scales = quantize(vectors)
 

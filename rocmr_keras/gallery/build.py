@@ -3,11 +3,11 @@ import warnings
 import keras
 import numpy as np
 
-from rocmr_keras.export.chunks import Chunks
-from rocmr_keras.export.encoding import Tower
-from rocmr_keras.export.encoding import encode_batch
-from rocmr_keras.export.gallery import Gallery
-from rocmr_keras.export.items import list_items
+from rocmr_keras.gallery.encoding import Tower
+from rocmr_keras.gallery.encoding import encode_batch
+from rocmr_keras.gallery.finished_batches import Chunks
+from rocmr_keras.gallery.gallery import Gallery
+from rocmr_keras.gallery.items import list_items
 
 _NAMED = 20
 

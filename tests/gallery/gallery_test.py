@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from rocmr_keras.export import Gallery
-from rocmr_keras.export import merge_top_k
-from rocmr_keras.export import search_shards
-from rocmr_keras.export import to_faiss
-from rocmr_keras.export import to_usearch
+from rocmr_keras.gallery import Gallery
+from rocmr_keras.gallery import merge_top_k
+from rocmr_keras.gallery import search_shards
+from rocmr_keras.gallery import to_faiss
+from rocmr_keras.gallery import to_usearch
 
 
 def brute_force(gallery, queries, k):

@@ -2,8 +2,8 @@
 
 import keras
 
-from rocmr_keras.models.blocks import ordered_blocks
-from rocmr_keras.models.blocks import sublayers
+from rocmr_keras.fine_tuning.blocks import ordered_blocks
+from rocmr_keras.fine_tuning.blocks import sublayers
 
 
 def set_precision(tower, policy):
@@ -26,7 +26,7 @@ def set_precision(tower, policy):
     Example:
 
     ```python
-    rocmr_keras.models.set_precision(model.image_encoder, "mixed_bfloat16")
+    rocmr_keras.fine_tuning.set_precision(model.image_encoder, "mixed_bfloat16")
     ```
     """
     policy = keras.dtype_policies.get(policy)

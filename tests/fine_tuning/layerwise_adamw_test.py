@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from rocmr_keras.trainers import LayerwiseAdamW
+from rocmr_keras.fine_tuning import LayerwiseAdamW
 
 MULTIPLIERS = [0.25, 1.0, 0.0]
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.fine_tuning import enable_lora
+from rocmr_keras.fine_tuning import freeze_tower
+from rocmr_keras.fine_tuning import layerwise_multipliers
+from rocmr_keras.fine_tuning import ordered_blocks
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 from rocmr_keras.models import TextEncoder
-from rocmr_keras.models import enable_lora
-from rocmr_keras.models import freeze_tower
-from rocmr_keras.models import layerwise_multipliers
-from rocmr_keras.models import ordered_blocks
 
 IMAGES = np.random.RandomState(0).uniform(size=(2, 8, 8, 3)).astype("float32")
 TOKEN_IDS = np.array([[2, 5, 7, 3], [2, 4, 3, 0]], "int32")

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from rocmr_keras.data.runtime import tensorflow
-from rocmr_keras.export import ExactIndex
-from rocmr_keras.export import Int8Index
-from rocmr_keras.export import InvertedFileIndex
-from rocmr_keras.export import indexes
-from rocmr_keras.export.indexes.int8 import quantize
-from rocmr_keras.export.indexes.k_means import assign
-from rocmr_keras.export.indexes.k_means import k_means
+from rocmr_keras.gallery import ExactIndex
+from rocmr_keras.gallery import Int8Index
+from rocmr_keras.gallery import InvertedFileIndex
+from rocmr_keras.gallery import indexes
+from rocmr_keras.gallery.indexes.int8 import quantize
+from rocmr_keras.gallery.indexes.k_means import assign
+from rocmr_keras.gallery.indexes.k_means import k_means
 
 tf = tensorflow()
 
@@ -36,7 +36,7 @@ EXACT = [ExactIndex(), InvertedFileIndex(num_cells=7, num_probes=7)]
 @pytest.mark.parametrize("k", [1, 10, 300])
 def test_exact(index, k, monkeypatch):
     # Blocks of 64 rows: the last one is smaller.
-    monkeypatch.setattr("rocmr_keras.export.graph.top_k._BLOCK_VALUES", 64 * 8)
+    monkeypatch.setattr("rocmr_keras.gallery.indexes.top_k._BLOCK_VALUES", 64 * 8)
     vectors, queries = unit(300, 0), unit(5, 1)
     vectors[[70, 250, 299]] = vectors[2]
     queries[0] = vectors[2]
