@@ -9,7 +9,9 @@ from rocmr_keras import fine_tuning
 from rocmr_keras import gallery
 from rocmr_keras import layers
 from rocmr_keras import losses
+from rocmr_keras import metrics
 from rocmr_keras import models
+from rocmr_keras import reports
 from rocmr_keras import trainers
 from rocmr_keras.trainers import RoCMR
 from rocmr_keras.version import __version__
@@ -26,6 +28,8 @@ __all__ = [
     "gallery",
     "layers",
     "losses",
+    "metrics",
     "models",
+    "reports",
     "trainers",
 ]

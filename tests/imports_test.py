@@ -15,13 +15,17 @@ ALLOWED = {
     "layers": set(),
     "losses": set(),
     "files": set(),
+    "metrics": set(),
     "fine_tuning": {"layers"},
     "models": {"layers", "fine_tuning"},
     # Ready-made towers come with the tokenizer they were trained with.
     "models/hub": {"models", "layers", "data"},
     "attacks": {"backend"},
     "trainers": {"backend", "layers", "losses", "attacks"},
-    "evaluation": {"attacks"},
+    # Never a model: dicts in, files out.
+    "reports": {"metrics", "files"},
+    # `reports` for the one name that is handed on.
+    "evaluation": {"attacks", "metrics", "reports"},
     "callbacks": set(),
     "data": set(),
     "gallery": {"data", "files"},
