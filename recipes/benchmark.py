@@ -11,11 +11,11 @@ median over repeats, and the quartiles, of the ratio to the baseline of the same
 compared takes turns, so that a busy machine slows all alike; with `--clock=cpu` the time that other
 processes take is not counted at all. `memory` evaluates as many images and captions, clean and
 under PGD-1, and prints the most memory it took beyond the model. `clip` takes `rocmr` steps of a
-CLIP of the shapes of ViT-B/32, with and without `rk.models.rematerialize`, each in a process of its
-own, and prints their CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX
-the flag of XLA that `rematerialize` tells of). `search` compares the
-indexes on the first of `--gallery_sizes`, `--batch_size` queries at a time, with the product of all
-vectors. `search_by_text` and `search_by_image` are requests
+CLIP of the shapes of ViT-B/32, with and without `rk.fine_tuning.rematerialize`, each in a process
+of its own, and prints CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX
+the flag of XLA that `rematerialize` tells of). `search` compares the indexes on the first of
+`--gallery_sizes`, `--batch_size` queries at a time, with the product of all vectors.
+`search_by_text` and `search_by_image` are requests
 of `--batch_size` to a SavedModel with galleries of `--gallery_sizes`, relative to the bare tower.
 Pixels and tokens are random, no cost depends on them; random embeddings are the slowest case of
 `recall`.

@@ -43,7 +43,7 @@ def measure(recomputes, batch_size, num_steps, repeats):
     model = build_model()
     if recomputes:
         for tower in (model.image_encoder, model.text_encoder):
-            rk.models.rematerialize(tower)
+            rk.fine_tuning.rematerialize(tower)
     trainer = _trainer(model, num_steps)
     batch = _batch(batch_size)
     at_rest = _status("VmRSS")

@@ -109,7 +109,7 @@ def recall(num_images, captions_per_image=5, dim=512):
     for rows in (images, texts):
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     product = np.empty((num_images, len(texts)), "float32")
-    relevance = rk.evaluation.Relevance.from_ids(image_ids, text_ids)
+    relevance = rk.metrics.Relevance.from_ids(image_ids, text_ids)
     reverse, evaluation = relevance.transpose(), rk.evaluation
     return {
         "similarity product": lambda: np.matmul(images, texts.T, out=product),

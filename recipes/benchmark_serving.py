@@ -29,16 +29,16 @@ def indexes(size, batch_size, dim=64, k=10):
     rows = draw.integers(0, len(centres), size + batch_size)
     vectors = centres[rows] + 0.5 * draw.standard_normal((len(rows), dim), "float32")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    gallery, queries = rk.export.Gallery(vectors[batch_size:]), tf.constant(vectors[:batch_size])
+    gallery, queries = rk.gallery.Gallery(vectors[batch_size:]), tf.constant(vectors[:batch_size])
     table, hits = tf.constant(gallery.vectors), tf.constant(k)
 
     def product():
         return tf.matmul(queries, table, transpose_b=True)
 
     built = {
-        "exact": rk.export.ExactIndex(),
-        "int8": rk.export.Int8Index(),
-        "ivf": rk.export.InvertedFileIndex(),
+        "exact": rk.gallery.ExactIndex(),
+        "int8": rk.gallery.Int8Index(),
+        "ivf": rk.gallery.InvertedFileIndex(),
     }
     built = {name: index.build(gallery.vectors) for name, index in built.items()}
     functions = {"product": product, "product and top_k": lambda: tf.math.top_k(product(), k)}
@@ -82,7 +82,7 @@ def _serve(model, path, size):
     shape = (size, model.encode_images(pixels).shape[-1])
     vectors = np.random.default_rng(0).standard_normal(shape, "float32")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    rk.export.export_saved_model(model, path, rk.export.Gallery(vectors))
+    rk.export.export_saved_model(model, path, rk.gallery.Gallery(vectors))
     return serving.Servable(path, version=1)
 
 

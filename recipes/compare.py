@@ -84,7 +84,7 @@ def attack_model(folder, split):
     if not (FLAGS.resume and os.path.exists(path)):
         print(f"{run_name(folder)}:")
         figures = run_report.measure(load(folder), split, FLAGS.seed, FLAGS.attacks)
-        rk.evaluation.write_report(path, figures)
+        rk.reports.write_report(path, figures)
     return output
 
 
@@ -165,7 +165,7 @@ def draw_curves(reports):
     curves = {name: curve(group) for name, group in reports.items()}
     if all(len(found["epsilon"]) > 2 for found in curves.values()):
         metric = f"recall@{FLAGS.k}"
-        rk.evaluation.pictures.recall_against_epsilon(
+        rk.reports.pictures.recall_against_epsilon(
             os.path.join(FLAGS.output, "epsilon.png"),
             curves,
             title=f"image→text {metric} under PGD on the query",
@@ -196,9 +196,9 @@ def write_page(reports):
         for number, report in enumerate(group, start=1)
     }
     for name, report in entries.items():
-        print(f"{name}: {rk.evaluation.verdict(report)}\n")
+        print(f"{name}: {rk.reports.verdict(report)}\n")
     path = os.path.join(FLAGS.output, "report.html")
-    rk.evaluation.write_html_report(path, entries, title=f"Compared: {', '.join(reports)}")
+    rk.reports.write_html_report(path, entries, title=f"Compared: {', '.join(reports)}")
 
 
 def draw_transfer(split):
@@ -213,8 +213,8 @@ def draw_transfer(split):
         "recall": matrix["recall"].tolist(),
         "clean_recall": matrix["clean_recall"].tolist(),
     }
-    rk.evaluation.write_report(os.path.join(FLAGS.output, "transfer.json"), plain)
-    rk.evaluation.pictures.transfer_matrix(
+    rk.reports.write_report(os.path.join(FLAGS.output, "transfer.json"), plain)
+    rk.reports.pictures.transfer_matrix(
         os.path.join(FLAGS.output, "transfer.png"), matrix, metric=f"recall@{FLAGS.k}"
     )
     print("\n| attacked | " + " | ".join(matrix["names"]) + " |")

@@ -46,9 +46,9 @@ def build_gallery(model):
     options = {"batch_size": FLAGS.batch_size}
     options["chunk_folder"] = os.path.join(FLAGS.output, ".chunks")
     if FLAGS.gallery == "folder":
-        return rk.export.build_gallery(model, FLAGS.images, **options), None
+        return rk.gallery.build_gallery(model, FLAGS.images, **options), None
     split = common_flags.load_data()[FLAGS.gallery]
-    gallery = rk.export.build_gallery(model, split, **options)
+    gallery = rk.gallery.build_gallery(model, split, **options)
     queries = keras.ops.convert_to_numpy(model.encode_texts(split.captions[:1000]))
     return gallery, np.asarray(queries)
 
@@ -91,7 +91,7 @@ def main(_):
     gallery, queries = build_gallery(model)
     index = FLAGS.index
     if index == "ivf":
-        index = rk.export.InvertedFileIndex(FLAGS.num_cells, FLAGS.num_probes)
+        index = rk.gallery.InvertedFileIndex(FLAGS.num_cells, FLAGS.num_probes)
     options = {"dtype": FLAGS.dtype, "string_inputs": FLAGS.string_inputs, **read_run()}
     path = rk.export.next_version(FLAGS.output)
     manifest = rk.export.export_saved_model(model, path, gallery, index, queries, **options)

@@ -75,24 +75,25 @@ def choose_what_trains(model):
     towers = {"images": model.image_encoder, "texts": model.text_encoder}
     for modality, tower in towers.items():
         if FLAGS.lora_rank and choices[modality] not in ("tower", "all"):
-            rk.models.enable_lora(tower, FLAGS.lora_rank)
+            rk.fine_tuning.enable_lora(tower, FLAGS.lora_rank)
         if FLAGS.precision != "float32":
-            rk.models.set_precision(tower, FLAGS.precision)
+            rk.fine_tuning.set_precision(tower, FLAGS.precision)
         if FLAGS.remat:
-            rk.models.rematerialize(tower)
+            rk.fine_tuning.rematerialize(tower)
 
 
 def main(_):
     splits = training.start()
     model = load_model()
     choose_what_trains(model)
-    options = {"multipliers": rk.models.layerwise_multipliers(model, FLAGS.layer_decay)}
+    options = {"multipliers": rk.fine_tuning.layerwise_multipliers(model, FLAGS.layer_decay)}
     if FLAGS.layer_decay == 1.0:
         options = {}
     if FLAGS.ema:
         # Keras puts the average in place of the weights when training ends.
         options |= {"use_ema": True, "ema_momentum": FLAGS.ema}
-    optimizer = rk.trainers.LayerwiseAdamW if "multipliers" in options else keras.optimizers.AdamW
+    layerwise = "multipliers" in options
+    optimizer = rk.fine_tuning.LayerwiseAdamW if layerwise else keras.optimizers.AdamW
     training.train(model, splits, optimizer, **options)
 
 

@@ -42,11 +42,11 @@ def report(model, split, output, seed, attacks="listed", extra=None):
     flags, a version of AutoAttack, or `"none"`; `extra`, a dict, is written into the report too.
     """
     figures = {**measure(model, split, seed, attacks), **(extra or {})}
-    rk.evaluation.write_report(os.path.join(output, "report.json"), figures)
-    print(rk.evaluation.format_report(figures))
+    rk.reports.write_report(os.path.join(output, "report.json"), figures)
+    print(rk.reports.format_report(figures))
     if "margins" in figures:
         print(f"\n{rk.evaluation.format_margins(figures['margins'])}")
-    print(f"\n{rk.evaluation.verdict(figures)}\n")
+    print(f"\n{rk.reports.verdict(figures)}\n")
     if attacks == "none":
         return
     threats = common_flags.threats(seed)
@@ -93,7 +93,7 @@ def versions():
 
 def draw(model, split, output, figures, threats):
     """Draws the retrieval sheet, adversarial examples and the recall over epsilon."""
-    pictures, label = rk.evaluation.pictures, os.path.basename(os.path.normpath(output))
+    pictures, label = rk.reports.pictures, os.path.basename(os.path.normpath(output))
     rows = rk.evaluation.retrieval_rows(model, split)
     path = os.path.join(output, "retrieval.png")
     pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, top five")
@@ -117,7 +117,7 @@ def write_page(model, split, output, figures, threats, seed):
     failures = find_failures(model, split, figures, threats, seed)
     path = os.path.join(output, "report.html")
     label = os.path.basename(os.path.normpath(output))
-    rk.evaluation.write_html_report(path, figures, failures, title=label)
+    rk.reports.write_html_report(path, figures, failures, title=label)
 
 
 def find_failures(model, split, figures, threats, seed):

@@ -5,9 +5,13 @@ from rocmr_keras import callbacks
 from rocmr_keras import data
 from rocmr_keras import evaluation
 from rocmr_keras import export
+from rocmr_keras import fine_tuning
+from rocmr_keras import gallery
 from rocmr_keras import layers
 from rocmr_keras import losses
+from rocmr_keras import metrics
 from rocmr_keras import models
+from rocmr_keras import reports
 from rocmr_keras import trainers
 from rocmr_keras.trainers import RoCMR
 from rocmr_keras.version import __version__
@@ -20,8 +24,12 @@ __all__ = [
     "data",
     "evaluation",
     "export",
+    "fine_tuning",
+    "gallery",
     "layers",
     "losses",
+    "metrics",
     "models",
+    "reports",
     "trainers",
 ]

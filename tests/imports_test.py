@@ -14,20 +14,27 @@ ALLOWED = {
     "backend": set(),
     "layers": set(),
     "losses": set(),
-    "models": {"layers"},
+    "files": set(),
+    "metrics": set(),
+    "fine_tuning": {"layers"},
+    "models": {"layers", "fine_tuning"},
     # Ready-made towers come with the tokenizer they were trained with.
     "models/hub": {"models", "layers", "data"},
     "attacks": {"backend"},
     "trainers": {"backend", "layers", "losses", "attacks"},
-    "evaluation": {"attacks"},
+    # Never a model: dicts in, files out.
+    "reports": {"metrics", "files"},
+    # `reports` for the one name that is handed on.
+    "evaluation": {"attacks", "metrics", "reports"},
     "callbacks": set(),
     "data": set(),
-    "export": {"data", "models", "version"},
+    "gallery": {"data", "files"},
+    "export": {"data", "models", "gallery", "files", "version"},
     "serving": {"attacks", "data"},
 }
 
-# `data` feeds every backend through TensorFlow and `export` writes for it; the rest computes
-# with Keras alone.
+# `data` feeds every backend through TensorFlow, `gallery` and `export` write for it; the rest
+# computes with Keras alone.
 FRAMEWORK_FILES = {
     "backend/tensorflow.py": {"tensorflow"},
     "backend/jax.py": {"jax"},
@@ -35,7 +42,8 @@ FRAMEWORK_FILES = {
 }
 ROOM_FRAMEWORKS = {
     "data": {"tensorflow", "tensorflow_text", "keras_hub"},
-    # TensorFlow as the runtime of output.
+    # TensorFlow as the runtime of search and output.
+    "gallery": {"tensorflow"},
     "export": {"tensorflow", "tensorflow_text", "keras_hub"},
     "serving": {"tensorflow", "tensorflow_text"},
     # Inside functions only: it loads TensorFlow.
@@ -62,7 +70,7 @@ def room_of(path):
 
 def files():
     found = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
-    return [*found, PACKAGE / "callbacks.py"]
+    return [*found, PACKAGE / "callbacks.py", PACKAGE / "files.py"]
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from rocmr_keras.attacks import objectives
-from rocmr_keras.attacks.vocabulary import Vocabulary
+from rocmr_keras.attacks.tokens.vocabulary import Vocabulary
 
 
 def perturb_images(

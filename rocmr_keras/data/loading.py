@@ -1,10 +1,10 @@
-from rocmr_keras.data.albef import load_albef
-from rocmr_keras.data.coco import load_coco
-from rocmr_keras.data.emoji import load_emoji
-from rocmr_keras.data.flickr_tokens import load_flickr_tokens
-from rocmr_keras.data.folder import load_folder
-from rocmr_keras.data.karpathy import load_karpathy
-from rocmr_keras.data.table import load_csv
+from rocmr_keras.data.emoji.load import load_emoji
+from rocmr_keras.data.formats.albef import load_albef
+from rocmr_keras.data.formats.coco import load_coco
+from rocmr_keras.data.formats.csv_table import load_csv
+from rocmr_keras.data.formats.flickr_tokens import load_flickr_tokens
+from rocmr_keras.data.formats.folder import load_folder
+from rocmr_keras.data.formats.karpathy import load_karpathy
 
 _LOADERS = {
     "albef": load_albef,
@@ -26,7 +26,7 @@ def load(name, **options):
 
     Args:
         name: String, one of
-            `"emoji"`, pictures and names of emoji (`rocmr_keras.data.emoji.load_emoji`);
+            `"emoji"`, pictures and names of emoji (`rocmr_keras.data.emoji.load.load_emoji`);
             `"karpathy"`, Flickr8k, Flickr30K and MSCOCO in Karpathy's splits;
             `"albef"`, the JSON lists of ALBEF and SGA;
             `"coco"`, COCO's own `captions_*.json`;

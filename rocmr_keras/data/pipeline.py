@@ -2,10 +2,10 @@ import os
 
 import numpy as np
 
-from rocmr_keras.data.base_preprocessor import encode
 from rocmr_keras.data.epoch_order import EpochOrder
 from rocmr_keras.data.images import read_image
 from rocmr_keras.data.images import to_float
+from rocmr_keras.data.preprocessors.base_preprocessor import encode
 from rocmr_keras.data.runtime import tensorflow
 from rocmr_keras.data.text_candidates import candidate_maker
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rocmr_keras.data.base_preprocessor import encode
+from rocmr_keras.data.preprocessors.base_preprocessor import encode
 from rocmr_keras.data.runtime import tensorflow
 
 

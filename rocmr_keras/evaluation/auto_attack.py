@@ -1,14 +1,22 @@
 import numpy as np
 
-from rocmr_keras.evaluation.auto_stages import VERSIONS
-from rocmr_keras.evaluation.auto_stages import joint_stages
-from rocmr_keras.evaluation.auto_stages import query_stages
-from rocmr_keras.evaluation.bench import Bench
-from rocmr_keras.evaluation.directions import CROSS_MODAL
-from rocmr_keras.evaluation.directions import sides
-from rocmr_keras.evaluation.figures import damage
-from rocmr_keras.evaluation.figures import summary
+from rocmr_keras.attacks import APGD
+from rocmr_keras.attacks import Square
+from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.protocols import Both
+from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.evaluation.worst_case import worse
+from rocmr_keras.metrics.directions import CROSS_MODAL
+from rocmr_keras.metrics.directions import sides
+from rocmr_keras.metrics.summary import damage
+from rocmr_keras.metrics.summary import summary
+
+#: Gradient steps, queries of the random search and candidates of a substitution.
+VERSIONS = {
+    "standard": {"num_steps": 100, "num_queries": 1000, "num_candidates": 128},
+    "fast": {"num_steps": 20, "num_queries": 0, "num_candidates": 32},
+}
 
 # A query is broken, and left alone from then on, when it is not among so many.
 _LARGEST_K = 10
@@ -99,6 +107,54 @@ def auto_attack(
                 },
             }
     return report
+
+
+def query_stages(budget):
+    """Returns the attacks on a query alone.
+
+    Args:
+        budget: Dict with the entries of a version, `epsilon` and `num_substitutions`, each
+            perhaps `None`, `norm` and `seed`; the budget of an `auto_attack` has them all.
+
+    Returns:
+        List of tuples of a name and a `Threat`, in the order in which they are run.
+    """
+    epsilon, norm, seed = budget["epsilon"], budget["norm"], budget["seed"]
+    stages = []
+    for objective in ("contrastive", "margin"):
+        if epsilon is not None:
+            apgd = APGD(epsilon, budget["num_steps"], norm, seed=seed)
+            stages.append((f"APGD, {objective}", Threat(apgd, objective=objective)))
+        if budget["num_substitutions"] is not None:
+            threat = Threat(text_attack=_search(budget), objective=objective)
+            stages.append((f"substitution, {objective}", threat))
+    if epsilon is not None and norm == "linf" and budget["num_queries"]:
+        square = Square(epsilon, budget["num_queries"], seed=seed)
+        stages.append(("Square, margin", Threat(square, objective="margin")))
+    return stages
+
+
+def joint_stages(budget):
+    """Returns the attacks on both sides, as `query_stages` does; none without both budgets."""
+    if budget["epsilon"] is None or budget["num_substitutions"] is None:
+        return []
+    apgd = APGD(budget["epsilon"], budget["num_steps"], budget["norm"], seed=budget["seed"])
+    search = _search(budget)
+    # The first knows the attacked gallery, the second the own captions of each image.
+    return [
+        ("one after the other", Threat(apgd, search, protocol=Both())),
+        ("alternating", Threat(apgd, search, protocol=Both("alternating"))),
+    ]
+
+
+def _search(budget):
+    num_substitutions = budget["num_substitutions"]
+    return TokenSubstitution(
+        num_substitutions,
+        budget["num_candidates"],
+        seed=budget["seed"],
+        beam_size=1 if num_substitutions == 1 else 4,
+    )
 
 
 def _run(bench, clean, protocol, stages, verbose):

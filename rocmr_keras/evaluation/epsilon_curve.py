@@ -3,10 +3,10 @@ import inspect
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
-from rocmr_keras.evaluation.bench import Bench
-from rocmr_keras.evaluation.encode import run_queries
-from rocmr_keras.evaluation.query_losses import query_losses
-from rocmr_keras.evaluation.ranks import recall_at_k
+from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.encoding.queries import run_queries
+from rocmr_keras.evaluation.encoding.query_losses import query_losses
+from rocmr_keras.metrics.ranks import recall_at_k
 
 _DIRECTION = "image_to_text"
 
@@ -36,7 +36,7 @@ def epsilon_curve(
 
     Returns:
         Dict with `epsilon` and `recall`, lists in ascending order of the budget (for
-        `rocmr_keras.evaluation.pictures.recall_against_epsilon`), `ranks`, int array
+        `rocmr_keras.reports.pictures.recall_against_epsilon`), `ranks`, int array
         `(epsilons, images)`, and `losses`, float array `(epsilons, images)`, which never
         falls along the first axis.
 

@@ -1,7 +1,7 @@
-from rocmr_keras.evaluation.bench import Bench
-from rocmr_keras.evaluation.figures import damage
-from rocmr_keras.evaluation.figures import summary
+from rocmr_keras.evaluation.encoded_split import Bench
 from rocmr_keras.evaluation.threat import Threat
+from rocmr_keras.metrics.summary import damage
+from rocmr_keras.metrics.summary import summary
 
 
 def evaluate(

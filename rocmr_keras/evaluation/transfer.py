@@ -1,9 +1,9 @@
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
-from rocmr_keras.evaluation.bench import Bench
-from rocmr_keras.evaluation.encode import encode_attacked
-from rocmr_keras.evaluation.ranks import recall_at_k
+from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.encoding.queries import encode_attacked
+from rocmr_keras.metrics.ranks import recall_at_k
 
 _DIRECTIONS = {"images": "image_to_text", "texts": "text_to_image"}
 

@@ -1,8 +1,8 @@
 import numpy as np
 
-from rocmr_keras.evaluation.figures import damage
-from rocmr_keras.evaluation.figures import summary
-from rocmr_keras.evaluation.ranking import Ranking
+from rocmr_keras.metrics.ranking import Ranking
+from rocmr_keras.metrics.summary import damage
+from rocmr_keras.metrics.summary import summary
 
 
 def worst_case(report, ranks, attacks=None):

@@ -4,10 +4,10 @@ import pathlib
 import keras
 import numpy as np
 
-from rocmr_keras.export.encoding import Tower
-from rocmr_keras.export.files import new_folder
 from rocmr_keras.export.manifest import write_manifest
 from rocmr_keras.export.saved_model import make_examples
+from rocmr_keras.files import new_folder
+from rocmr_keras.gallery.encoding import Tower
 
 _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}
 _TOLERANCE = 1e-4

@@ -7,8 +7,8 @@ import os
 import pathlib
 import platform
 
-from rocmr_keras.export.files import checksums
 from rocmr_keras.export.graph_check import find_forbidden
+from rocmr_keras.files import checksums
 
 NAME = "manifest.json"
 

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from rocmr_keras.data.image_headers import MAX_PIXELS
-from rocmr_keras.export import indexes
-from rocmr_keras.export.files import check_free
-from rocmr_keras.export.files import new_folder
-from rocmr_keras.export.gallery import Gallery
+from rocmr_keras.files import check_free
+from rocmr_keras.files import new_folder
+from rocmr_keras.gallery import indexes
+from rocmr_keras.gallery.gallery import Gallery
 
 
 def export_saved_model(
@@ -79,7 +79,7 @@ def export_saved_model(
     Example:
 
     ```python
-    gallery = rocmr_keras.export.build_gallery(model, "photos")
+    gallery = rocmr_keras.gallery.build_gallery(model, "photos")
     path = rocmr_keras.export.next_version("serving")  # serving/1
     rocmr_keras.export.export_saved_model(model, path, gallery)
     ```
@@ -156,7 +156,7 @@ def _check(model, gallery, settings, queries):
         )
     if gallery is not None and not isinstance(gallery, Gallery):
         raise ValueError(
-            "`gallery` must be a `rocmr_keras.export.Gallery`. Received: "
+            "`gallery` must be a `rocmr_keras.gallery.Gallery`. Received: "
             f"gallery of type {type(gallery).__name__}. Make one with `build_gallery`."
         )
     width = None if gallery is None else gallery.vectors.shape[1]

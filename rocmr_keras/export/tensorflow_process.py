@@ -11,7 +11,7 @@ import tempfile
 import keras
 import numpy as np
 
-from rocmr_keras.export.gallery import Gallery
+from rocmr_keras.gallery.gallery import Gallery
 
 _OURS = ("keras", "keras_hub", "rocmr_keras", "builtins", "__main__")
 

@@ -5,11 +5,11 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from rocmr_keras.export import indexes
 from rocmr_keras.export.graph.serving import ServingModel
 from rocmr_keras.export.manifest import versions
 from rocmr_keras.export.manifest import write_manifest
-from rocmr_keras.export.shards import search_shards
+from rocmr_keras.gallery import indexes
+from rocmr_keras.gallery.shards import search_shards
 
 # Half a step of bfloat16 at each weight moves an embedding by some percent at the most.
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}

@@ -1,19 +1,13 @@
 """Image towers, text towers, and the dual encoder that joins two."""
 
 from rocmr_keras.models.adapter import Adapter
-from rocmr_keras.models.blocks import ordered_blocks
 from rocmr_keras.models.convolutional_image_encoder import ConvolutionalImageEncoder
 from rocmr_keras.models.dual_encoder import DualEncoder
-from rocmr_keras.models.freezing import freeze_tower
 from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
 from rocmr_keras.models.hub.backbone_image_encoder import pixel_statistics
 from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
 from rocmr_keras.models.hub.pretrained import pretrained
-from rocmr_keras.models.layerwise import layerwise_multipliers
-from rocmr_keras.models.lora import enable_lora
-from rocmr_keras.models.precision import set_precision
-from rocmr_keras.models.rematerialization import rematerialize
 from rocmr_keras.models.sizes import SIZES
 from rocmr_keras.models.sizes import build
 from rocmr_keras.models.text_encoder import TextEncoder
@@ -30,12 +24,6 @@ __all__ = [
     "VisionTransformer",
     "build",
     "efficientnet_lite0",
-    "enable_lora",
-    "freeze_tower",
-    "layerwise_multipliers",
-    "ordered_blocks",
     "pixel_statistics",
     "pretrained",
-    "rematerialize",
-    "set_precision",
 ]

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
+from rocmr_keras.fine_tuning import freezing
 from rocmr_keras.layers import parts
 from rocmr_keras.layers.l2_normalize import l2_normalize
 from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
-from rocmr_keras.models import freezing
 from rocmr_keras.models import towers
 from rocmr_keras.models.hub.presets import Presets
 

@@ -44,7 +44,7 @@ class Thumbnails:
 
     @classmethod
     def from_folder(cls, folder):
-        """Lists a folder of images, named as `rocmr_keras.export.build_gallery` names them.
+        """Lists a folder of images, named as `rocmr_keras.gallery.build_gallery` names them.
 
         Args:
             folder: Path.

@@ -1,6 +1,5 @@
-from rocmr_keras.trainers.layerwise_adamw import LayerwiseAdamW
 from rocmr_keras.trainers.rocmr import RoCMR
 from rocmr_keras.trainers.terms import PRESETS
 from rocmr_keras.trainers.terms import Terms
 
-__all__ = ["LayerwiseAdamW", "PRESETS", "RoCMR", "Terms"]
+__all__ = ["PRESETS", "RoCMR", "Terms"]

@@ -8,7 +8,7 @@ from rocmr_keras.trainers import objective
 from rocmr_keras.trainers import reference as reference_module
 from rocmr_keras.trainers import terms as terms_module
 from rocmr_keras.trainers import views
-from rocmr_keras.trainers.recall import batch_recall
+from rocmr_keras.trainers.objective import batch_recall
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")

@@ -7,7 +7,8 @@ import pytest
 import rocmr_keras.data
 from rocmr_keras.data.runtime import tensorflow
 
-MODULES = sorted(pathlib.Path(rocmr_keras.data.__file__).parent.glob("*.py"))
+ROOM = pathlib.Path(rocmr_keras.data.__file__).parent
+MODULES = sorted(ROOM.rglob("*.py"))
 
 
 def test_is_tensorflow():
@@ -15,7 +16,7 @@ def test_is_tensorflow():
     assert tensorflow() is tensorflow()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOM)))
 def test_import_of_the_room_is_light(path):
     heavy = {"tensorflow", "tensorflow_text", "keras_hub", "emoji", "resvg_py"}
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -165,8 +165,8 @@ def report(model, split, threats):
 def eagerly():
     """Runs every attack of a module uncompiled: compiling takes longer than they do.
 
-    Compiled attacks are tested in `evaluate_test.py`, `encode_test.py` and, one by one, in
-    `tests/attacks/query_encoder_test.py`.
+    Compiled attacks are tested in `evaluate_test.py`, `encoding/queries_test.py` and, one by
+    one, in `tests/attacks/query_encoder_test.py`.
     """
     with pytest.MonkeyPatch.context() as patch:
         eager = functools.partialmethod(keras.Model.compile, run_eagerly=True)

@@ -5,7 +5,7 @@ from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.evaluation import epsilon_curve
-from rocmr_keras.evaluation import pictures
+from rocmr_keras.reports import pictures
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

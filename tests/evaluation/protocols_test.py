@@ -9,10 +9,10 @@ from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import evaluate
-from rocmr_keras.evaluation import hub_share
 from rocmr_keras.evaluation import protocols
-from rocmr_keras.evaluation import query_ranks
-from rocmr_keras.evaluation.bench import Bench
+from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.metrics import hub_share
+from rocmr_keras.metrics import query_ranks
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

@@ -5,10 +5,10 @@ import pytest
 
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import RandomNoise
-from rocmr_keras.evaluation import Ranking
 from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation import worst_case
+from rocmr_keras.metrics import Ranking
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

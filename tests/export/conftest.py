@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rocmr_keras.data import Preprocessor
-from rocmr_keras.export import Gallery
 from rocmr_keras.export import export_saved_model
+from rocmr_keras.gallery import Gallery
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 from rocmr_keras.models import TextEncoder

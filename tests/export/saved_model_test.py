@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from rocmr_keras.export import Gallery
-from rocmr_keras.export import InvertedFileIndex
 from rocmr_keras.export import export_saved_model
 from rocmr_keras.export import verify
+from rocmr_keras.gallery import Gallery
+from rocmr_keras.gallery import InvertedFileIndex
 from rocmr_keras.models import DualEncoder
 
 

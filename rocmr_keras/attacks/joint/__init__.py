@@ -2,9 +2,9 @@
 
 from rocmr_keras.attacks.joint.alternating import Alternating
 from rocmr_keras.attacks.joint.co_attack import CoAttack
+from rocmr_keras.attacks.joint.group_batch import Scene
 from rocmr_keras.attacks.joint.joint_attack import JointAttack
 from rocmr_keras.attacks.joint.joint_encoder import JointEncoder
-from rocmr_keras.attacks.joint.scene import Scene
 from rocmr_keras.attacks.joint.separate import Separate
 from rocmr_keras.attacks.joint.sequential import Sequential
 from rocmr_keras.attacks.joint.set_guidance import SetGuidance

@@ -1,8 +1,8 @@
 import keras
 
-from rocmr_keras.attacks.divergences import embedding_kl
-from rocmr_keras.attacks.divergences import positives_kl
 from rocmr_keras.attacks.joint.joint_attack import JointAttack
+from rocmr_keras.attacks.objectives import embedding_kl
+from rocmr_keras.attacks.objectives import positives_kl
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from rocmr_keras.attacks.joint.scene import Scene
+from rocmr_keras.attacks.joint.group_batch import Scene
 from rocmr_keras.backend import AdversarialSteps
 
 

@@ -3,9 +3,9 @@ import copy
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import QueryEncoder
 from rocmr_keras.attacks import objectives
-from rocmr_keras.evaluation.bench import Bench
-from rocmr_keras.evaluation.encode import run_queries
-from rocmr_keras.evaluation.query_losses import query_losses
+from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.encoding.queries import run_queries
+from rocmr_keras.evaluation.encoding.query_losses import query_losses
 
 DIRECTION = "image_to_text"
 

@@ -4,8 +4,8 @@ from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.attacks import Square
 from rocmr_keras.evaluation.audit.probe import DIRECTION
 from rocmr_keras.evaluation.audit.verdict import beats
-from rocmr_keras.evaluation.encode import encode
-from rocmr_keras.evaluation.encode import encode_attacked
+from rocmr_keras.evaluation.encoding.queries import encode
+from rocmr_keras.evaluation.encoding.queries import encode_attacked
 from rocmr_keras.evaluation.transfer import encode_batch
 
 

@@ -1,7 +1,7 @@
 import keras
 
 from rocmr_keras.attacks import joint
-from rocmr_keras.evaluation.encode_joint import encode_joint
+from rocmr_keras.evaluation.encoding.groups import encode_joint
 from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
 

@@ -1,9 +1,9 @@
 import keras
 
-from rocmr_keras.evaluation.directions import CROSS_MODAL
-from rocmr_keras.evaluation.directions import sides
 from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
+from rocmr_keras.metrics.directions import CROSS_MODAL
+from rocmr_keras.metrics.directions import sides
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")

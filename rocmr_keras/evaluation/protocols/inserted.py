@@ -1,14 +1,14 @@
 import keras
 import numpy as np
 
-from rocmr_keras.evaluation.directions import CROSS_MODAL
-from rocmr_keras.evaluation.directions import sides
-from rocmr_keras.evaluation.figures import summary
-from rocmr_keras.evaluation.hubness import hub_share
-from rocmr_keras.evaluation.hubness import skewness
 from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
-from rocmr_keras.evaluation.relevance import Relevance
+from rocmr_keras.metrics.directions import CROSS_MODAL
+from rocmr_keras.metrics.directions import sides
+from rocmr_keras.metrics.hubness import hub_share
+from rocmr_keras.metrics.hubness import skewness
+from rocmr_keras.metrics.relevance import Relevance
+from rocmr_keras.metrics.summary import summary
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")

@@ -2,7 +2,7 @@
 
 import os
 
-from rocmr_keras.data.hub_preprocessor import HubPreprocessor
+from rocmr_keras.data.preprocessors.hub_preprocessor import HubPreprocessor
 from rocmr_keras.models.hub import huggingface
 from rocmr_keras.models.hub import two_towers
 

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from rocmr_keras.data.preprocessor import Preprocessor
+from rocmr_keras.data.preprocessors.preprocessor import Preprocessor
 from rocmr_keras.models.dual_encoder import DualEncoder
 from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
 from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder

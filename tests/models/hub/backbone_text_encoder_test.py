@@ -7,9 +7,9 @@ from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import perturb_texts
+from rocmr_keras.fine_tuning.blocks import set_trainable
 from rocmr_keras.models import BackboneTextEncoder
 from rocmr_keras.models import DualEncoder
-from rocmr_keras.models.blocks import set_trainable
 
 TOKEN_IDS = np.array([[1, 5, 5, 9, 39, 0, 0, 0], [1, 7, 39, 0, 0, 0, 0, 0]], "int32")
 MASK = TOKEN_IDS != 0

@@ -8,14 +8,14 @@ from keras import ops
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.fine_tuning import enable_lora
+from rocmr_keras.fine_tuning import layerwise_multipliers
+from rocmr_keras.fine_tuning import ordered_blocks
+from rocmr_keras.fine_tuning import rematerialize
+from rocmr_keras.fine_tuning import set_precision
 from rocmr_keras.models import BackboneImageEncoder
 from rocmr_keras.models import BackboneTextEncoder
 from rocmr_keras.models import DualEncoder
-from rocmr_keras.models import enable_lora
-from rocmr_keras.models import layerwise_multipliers
-from rocmr_keras.models import ordered_blocks
-from rocmr_keras.models import rematerialize
-from rocmr_keras.models import set_precision
 from rocmr_keras.trainers import RoCMR
 
 # As many tokens as an image has patches and a class token: what is compiled for one tower

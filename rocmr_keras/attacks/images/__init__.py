@@ -1,0 +1,1 @@
+"""Attacks on pixels, within a ball."""

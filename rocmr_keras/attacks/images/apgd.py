@@ -1,0 +1,221 @@
+import keras
+import numpy as np
+from keras import ops
+
+from rocmr_keras.attacks import norms
+from rocmr_keras.attacks.ascent import forward
+from rocmr_keras.attacks.ascent import repeat
+from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.attack import finite_losses
+from rocmr_keras.attacks.attack import keep_better
+from rocmr_keras.attacks.attack import safe_gradient
+from rocmr_keras.attacks.attack import where_example
+from rocmr_keras.attacks.checks import check_budget
+from rocmr_keras.attacks.checks import check_count
+from rocmr_keras.attacks.checks import check_float_images
+from rocmr_keras.attacks.checks import check_range
+from rocmr_keras.attacks.images.restarts import best_of_restarts
+
+# The share of a step that the plain ascent has; momentum has the rest.
+_ASCENT_SHARE = 0.75
+# A window with more improving steps than this share keeps its step size.
+_ENOUGH_IMPROVEMENT = 0.75
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class APGD(Attack):
+    """Auto-PGD on images: momentum and a step size that each example finds for itself.
+
+    Starts with steps of twice the radius. At checkpoints that come at ever shorter
+    distance, an example that oscillates or has stopped improving goes back to its best
+    iterate and halves its step. So there is no step size to choose, which is what
+    most weak attacks got wrong.
+
+    Args:
+        epsilon: Float, the radius of the ball in units of `value_range`, e.g. `4 / 255`.
+        num_steps: Int, gradient steps. Defaults to `50`.
+        norm: `"linf"` (each pixel) or `"l2"` (each image). Defaults to `"linf"`.
+        num_restarts: Int, independent runs, of which the best counts for each example.
+            Defaults to `1`.
+        value_range: Pair of floats, the valid values. Defaults to `(0.0, 1.0)`.
+        seed: Int or `None`, of the random start. Defaults to `None`.
+
+    Call arguments:
+        inputs: Float tensor `(batch, height, width, channels)` in `value_range`.
+        loss_fn: Callable from such a tensor to losses `(batch,)`.
+        start: Float tensor like `inputs` where the first run begins, such as what a
+            smaller budget has found; projected into the ball. Defaults to `None`, a
+            random draw.
+
+    Returns:
+        Float32 tensor like `inputs`: each example's best iterate, which is never weaker
+        than the clean image.
+
+    Raises:
+        ValueError: If a budget is negative, a count is not positive, the range is
+            empty, or the inputs are integers.
+
+    Reference:
+        Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble
+        of diverse parameter-free attacks", 2020 (arXiv:2003.01690).
+    """
+
+    modality = "images"
+
+    def __init__(
+        self,
+        epsilon,
+        num_steps=50,
+        norm="linf",
+        num_restarts=1,
+        value_range=(0.0, 1.0),
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(seed=seed, **kwargs)
+        self.epsilon = check_budget("epsilon", epsilon)
+        self.num_steps = check_count("num_steps", num_steps)
+        self.norm = norm
+        self.num_restarts = check_count("num_restarts", num_restarts)
+        self.value_range = check_range("value_range", value_range)
+        self._ball = norms.get(norm)
+        self._freeze()
+
+    def call(self, inputs, loss_fn, start=None):
+        inputs = check_float_images(inputs)
+        radius = self.epsilon * self.epsilon_scale
+        bounded = self._ball.confine(inputs, radius, self.value_range)
+        starts = iter([start])
+
+        def run():
+            begin = next(starts, None)
+            if begin is None:
+                shape = ops.shape(inputs)
+                begin = inputs + self._ball.sample(shape, radius, self.seed_generator)
+            begin = bounded(ops.cast(begin, "float32"))
+            return self._climb(begin, inputs, loss_fn, bounded, radius)
+
+        return best_of_restarts(self.num_restarts, run)
+
+    def _climb(self, start, clean, loss_fn, bounded, radius):
+        windows = ops.convert_to_tensor(checkpoint_windows(self.num_steps))
+
+        def advance(index, state):
+            size = _per_example(state["step_size"], clean)
+            plain = bounded(state["current"] + size * self._ball.ascend(state["gradient"]))
+            share = ops.where(index == 0, 1.0, _ASCENT_SHARE)
+            moved = share * (plain - state["current"])
+            inertia = (1.0 - share) * (state["current"] - state["previous"])
+            previous, current = state["current"], bounded(state["current"] + moved + inertia)
+            losses, gradient, stalled = safe_gradient(loss_fn, current)
+            state = _take_in(state, current, gradient, losses)
+            state["previous"] = previous
+            state["stalled"] = state["stalled"] + ops.sum(stalled)
+            return _at_checkpoint(state, windows[index])
+
+        state = self._first_state(start, clean, loss_fn, radius)
+        state = repeat(advance, self.num_steps, state)
+        count = ops.cast(ops.shape(clean)[0] * (self.num_steps + 1), "float32")
+        self.count_gradients(state["stalled"], count)
+        return keep_better(clean, forward(loss_fn, clean), state["best"], state["best_losses"])
+
+    def _first_state(self, start, clean, loss_fn, radius):
+        losses, gradient, stalled = safe_gradient(loss_fn, start)
+        finite = finite_losses(losses)
+        nothing = ops.zeros_like(finite)
+        return {
+            "current": start,
+            "previous": start,
+            "gradient": gradient,
+            "losses": finite,
+            "best": start,
+            "best_gradient": gradient,
+            "best_losses": finite,
+            "best_at_checkpoint": finite,
+            "step_size": nothing + 2.0 * radius,
+            "improvements": nothing,
+            "was_halved": nothing,
+            "stalled": ops.sum(stalled),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "num_steps": self.num_steps,
+            "norm": self.norm,
+            "num_restarts": self.num_restarts,
+            "value_range": self.value_range,
+        }
+
+
+def checkpoint_windows(num_steps):
+    """Returns how many steps the window holds that ends after each step, else 0.
+
+    The first window is 22 % of the steps, each next one 3 % shorter, down to 6 %.
+
+    Args:
+        num_steps: Int.
+
+    Returns:
+        Float32 array `(num_steps,)`.
+    """
+    window, shrinkage, least = (
+        max(int(share * num_steps), 1) for share in (0.22, 0.03, 0.06)
+    )
+    windows, end = np.zeros(num_steps, "float32"), 0
+    while end + window <= num_steps:
+        end += window
+        windows[end - 1] = window
+        window = max(window - shrinkage, least)
+    return windows
+
+
+def _take_in(state, current, gradient, losses):
+    """Returns the state after a step: what is best, and whether it went up."""
+    losses = finite_losses(losses)
+    went_up = ops.cast(losses > state["losses"], "float32")
+    is_best = losses > state["best_losses"]
+    return {
+        **state,
+        "current": current,
+        "gradient": gradient,
+        "losses": losses,
+        "best": where_example(is_best, current, state["best"]),
+        "best_gradient": where_example(is_best, gradient, state["best_gradient"]),
+        "best_losses": ops.where(is_best, losses, state["best_losses"]),
+        "improvements": state["improvements"] + went_up,
+    }
+
+
+def _at_checkpoint(state, window):
+    """Halves the step of the examples that need it, and puts them back to their best."""
+    is_checkpoint = window > 0
+    oscillates = state["improvements"] <= _ENOUGH_IMPROVEMENT * window
+    has_stopped = ops.logical_and(
+        state["was_halved"] == 0, state["best_at_checkpoint"] >= state["best_losses"]
+    )
+    halved = ops.logical_and(is_checkpoint, ops.logical_or(oscillates, has_stopped))
+
+    def at_checkpoint(new, old):
+        return ops.where(is_checkpoint, new, old)
+
+    return {
+        **state,
+        "current": where_example(halved, state["best"], state["current"]),
+        "gradient": where_example(halved, state["best_gradient"], state["gradient"]),
+        "losses": ops.where(halved, state["best_losses"], state["losses"]),
+        "step_size": ops.where(halved, state["step_size"] / 2.0, state["step_size"]),
+        "was_halved": at_checkpoint(ops.cast(halved, "float32"), state["was_halved"]),
+        "best_at_checkpoint": at_checkpoint(
+            state["best_losses"], state["best_at_checkpoint"]
+        ),
+        "improvements": at_checkpoint(
+            ops.zeros_like(state["improvements"]), state["improvements"]
+        ),
+    }
+
+
+def _per_example(values, inputs):
+    return ops.reshape(values, (-1,) + (1,) * (len(inputs.shape) - 1))
+

@@ -1,0 +1,1 @@
+"""Attacks on captions as they are written."""

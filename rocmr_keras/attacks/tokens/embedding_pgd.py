@@ -1,0 +1,102 @@
+import keras
+from keras import ops
+
+from rocmr_keras.attacks import norms
+from rocmr_keras.attacks.ascent import projected_ascent
+from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.checks import check_budget
+from rocmr_keras.attacks.checks import check_count
+from rocmr_keras.attacks.images.pgd import default_step_size
+
+
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class EmbeddingPGD(Attack):
+    """Projected gradient descent on the token embeddings of a text.
+
+    The ball is scale-free: a token may move by `epsilon` times the norm of its own
+    embedding. The result is no text that anyone can write; it is a cheap, smooth
+    stand-in for training. To evaluate with real words use `TokenSubstitution`.
+
+    Args:
+        epsilon: Float, the radius as a share of each token embedding's norm.
+        num_steps: Int, gradient steps. Defaults to `2`.
+        step_size: Float in the same units, or `None` as in `PGD`. Defaults to `None`.
+        random_start: Bool, whether to start from a uniform draw of the ball.
+            Defaults to `True`.
+        keep_best: Bool, whether each example keeps its best iterate, the clean one
+            included; else the last. Defaults to `True`.
+        seed: Int or `None`. Defaults to `None`.
+
+    Call arguments:
+        inputs: Float tensor `(batch, length, dim)`, token embeddings.
+        loss_fn: Callable from such a tensor to losses `(batch,)`.
+        positions: Bool tensor `(batch, length)`, the tokens that may move: neither
+            padding nor special tokens. Defaults to all.
+
+    Returns:
+        Float tensor like `inputs`.
+
+    Raises:
+        ValueError: If a budget is negative or a count is not positive.
+
+    Reference:
+        Zhu et al., "FreeLB", 2020 (arXiv:1909.11764); Gan et al., "Large-Scale
+        Adversarial Training for Vision-and-Language Representation Learning" (VILLA),
+        2020 (arXiv:2006.06195).
+    """
+
+    modality = "embeddings"
+
+    def __init__(
+        self,
+        epsilon,
+        num_steps=2,
+        step_size=None,
+        random_start=True,
+        keep_best=True,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(seed=seed, **kwargs)
+        self.epsilon = check_budget("epsilon", epsilon)
+        self.num_steps = check_count("num_steps", num_steps)
+        self.step_size = check_budget("step_size", step_size, optional=True)
+        self.random_start = random_start
+        self.keep_best = keep_best
+        self._ball = norms.L2(axes=(-1,))
+        self._freeze()
+
+    def call(self, inputs, loss_fn, positions=None):
+        inputs = ops.cast(inputs, "float32")
+        # A position that may not move has a ball of radius zero.
+        norm = ops.sqrt(ops.sum(ops.square(inputs), axis=-1, keepdims=True))
+        if positions is not None:
+            norm = norm * ops.cast(ops.expand_dims(positions, -1), "float32")
+        radius = self.epsilon * self.epsilon_scale * norm
+        step_size = default_step_size(self) * self.epsilon_scale * norm
+
+        def step(current, gradient):
+            move = step_size * self._ball.ascend(gradient)
+            return inputs + self._ball.project(current - inputs + move, radius)
+
+        start = inputs
+        if self.random_start:
+            shape = ops.shape(inputs)
+            start = inputs + self._ball.sample(shape, radius, self.seed_generator)
+        found, _, stalled = projected_ascent(
+            start, inputs, loss_fn, step, self.num_steps, self.keep_best
+        )
+        self.count_gradients(
+            stalled, ops.cast(ops.shape(inputs)[0] * self.num_steps, "float32")
+        )
+        return found
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "num_steps": self.num_steps,
+            "step_size": self.step_size,
+            "random_start": self.random_start,
+            "keep_best": self.keep_best,
+        }

@@ -1,0 +1,112 @@
+from keras import ops
+
+from rocmr_keras.attacks.tokens.beam import NEVER
+
+
+class Swaps:
+    """All swaps of one token in each text, and what a gradient says that they gain.
+
+    The full product of gradients and vocabulary, `(batch, length, vocabulary_size)`, is made
+    once, by `shortlist`; what is left of the vocabulary then is small for each text.
+
+    Args:
+        token_ids: Int tensor `(batch, length)`.
+        positions: Bool tensor `(batch, length)`, the positions that may be replaced.
+        vocabulary: A `Vocabulary`.
+        candidates: A candidate mask or `None`. Defaults to `None`.
+        match_length: Bool, whether a gain is estimated with the new embedding at the length of
+            the old one. Defaults to `False`.
+    """
+
+    def __init__(self, token_ids, positions, vocabulary, candidates=None, match_length=False):
+        self.token_ids = token_ids
+        self.positions = positions
+        self.vocabulary = vocabulary
+        self.mask = None if candidates is None else candidates.mask(token_ids, vocabulary)
+        self.table = ops.cast(vocabulary.table, "float32")
+        self.lengths = None
+        if match_length:
+            lengths = ops.sqrt(ops.sum(ops.square(self.table), axis=-1))
+            self.table = self.table / ops.maximum(lengths, 1e-12)[:, None]
+            self.lengths = ops.take(lengths, token_ids)[..., None]
+
+    def shortlist(self, gradient, count):
+        """Returns tokens that hold the best `count` swaps of each text.
+
+        Args:
+            gradient: Float tensor `(batch, length, dim)`, of the loss by the embeddings.
+            count: Int.
+
+        Returns:
+            Int tensor `(batch, n)`, `n` at least `count` if there are as many tokens.
+        """
+        size = self.table.shape[0]
+        # A token of the text gains nothing where it stands, and must not displace another.
+        few = min(count + self.token_ids.shape[1], size)
+        gradient = self._scaled(gradient)
+        offsets = ops.where(self.positions, -self._old(gradient), NEVER)
+        gains = ops.matmul(gradient, ops.transpose(self.table)) + offsets[..., None]
+        if self.mask is not None:
+            gains = ops.where(self.mask, gains, NEVER)
+        best = ops.where(self.vocabulary.allowed, ops.max(gains, axis=1), NEVER)
+        return ops.cast(ops.top_k(best, few)[1], self.token_ids.dtype)
+
+    def gains(self, gradient, tokens):
+        """Estimates what each single swap adds to the loss, to the first order.
+
+        Args:
+            gradient: Float tensor `(batch, length, dim)`.
+            tokens: Int tensor `(batch, n)`, which may be written.
+
+        Returns:
+            Float tensor `(batch, length, n)`: `(e_new - e_old) . gradient`, and `-1e30` for a
+            swap that is not allowed or changes nothing.
+        """
+        gradient = self._scaled(gradient)
+        new = ops.take(self.table, tokens, axis=0)
+        gains = ops.matmul(gradient, ops.transpose(new, (0, 2, 1)))
+        gains = gains - self._old(gradient)[..., None]
+        allowed = ops.take(ops.convert_to_tensor(self.vocabulary.allowed), tokens, axis=0)
+        allowed = ops.logical_and(allowed[:, None], tokens[:, None] != self.token_ids[..., None])
+        allowed = ops.logical_and(allowed, self.positions[..., None])
+        if self.mask is not None:
+            shape = (*gains.shape[:2], self.table.shape[0])
+            mask = ops.broadcast_to(self.mask, shape)
+            allowed = ops.logical_and(allowed, ops.take_along_axis(mask, tokens[:, None], axis=-1))
+        return ops.where(allowed, gains, NEVER)
+
+    def best(self, gradient, tokens, count, but=None):
+        """Returns the swaps that gain the most.
+
+        Args:
+            gradient: Float tensor `(batch, length, dim)`.
+            tokens: Int tensor `(batch, n)`, which may be written.
+            count: Int, how many; fewer if there are no more.
+            but: Tuple of position and token, int tensors `(batch,)`, a swap to leave out, or
+                `None`. Defaults to `None`.
+
+        Returns:
+            Tuple of position and token, int tensors `(copies, batch)`, and a bool tensor of
+            the same shape, false where no swap was left.
+        """
+        gains = self.gains(gradient, tokens)
+        length, few = gains.shape[1:]
+        if but is not None:
+            here = ops.arange(length, dtype=tokens.dtype) == but[0][:, None]
+            known = ops.logical_and(here[..., None], (tokens == but[1][:, None])[:, None])
+            gains = ops.where(known, NEVER, gains)
+        top, index = ops.top_k(ops.reshape(gains, (-1, length * few)), min(count, length * few))
+        token = ops.take_along_axis(tokens, index % few, axis=-1)
+        position = ops.cast(index // few, tokens.dtype)
+        return ops.transpose(position), ops.transpose(token), ops.transpose(top) > NEVER / 2
+
+    def write(self, position, token):
+        """Returns the texts `(copies, batch, length)` with one swap made in each."""
+        places = ops.arange(self.token_ids.shape[1], dtype=self.token_ids.dtype)
+        return ops.where(places == position[..., None], token[..., None], self.token_ids)
+
+    def _scaled(self, gradient):
+        return gradient if self.lengths is None else gradient * self.lengths
+
+    def _old(self, gradient):
+        return ops.sum(gradient * ops.take(self.table, self.token_ids, axis=0), axis=-1)

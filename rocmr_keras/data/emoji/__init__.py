@@ -1,0 +1,1 @@
+"""A data set of drawings and their names, made of installed packages."""

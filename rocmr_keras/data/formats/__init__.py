@@ -1,0 +1,1 @@
+"""Files of captions and images, one format a file."""

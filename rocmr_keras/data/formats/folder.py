@@ -1,0 +1,47 @@
+import pathlib
+
+from rocmr_keras.data.formats.records import Record
+from rocmr_keras.data.formats.records import make_splits
+
+_IMAGES = frozenset((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"))
+_SPLITS = ("train", "validation", "test")
+
+
+def load_folder(images, max_bad_fraction=0.01, check_files=True):
+    """Loads a folder of `name.jpg` with its captions in `name.txt`, one a line.
+
+    Args:
+        images: Path of the folder. If it has folders called `train`, `validation` or `test`,
+            these are the splits; else all is for training.
+        max_bad_fraction: Float, the share of bad records that is skipped. Defaults to
+            `0.01`.
+        check_files: Bool, whether every image's header is read. Defaults to `True`.
+
+    Returns:
+        A dict of `Split`.
+
+    Raises:
+        ValueError: If too much is bad: an image without text, a text without image.
+    """
+    root = pathlib.Path(images)
+    folders = {name: root / name for name in _SPLITS if (root / name).is_dir()}
+    records = []
+    for split, folder in (folders or {"train": root}).items():
+        records += _records(folder, split)
+    return make_splits(records, max_bad_fraction, check_files)
+
+
+def _records(folder, split):
+    files = sorted(folder.iterdir())
+    texts = {path.stem: path for path in files if path.suffix == ".txt"}
+    images = [path for path in files if path.suffix.lower() in _IMAGES]
+    records = [Record(split, str(path), _read_lines(texts.get(path.stem))) for path in images]
+    # A text without image is a record of an image that is missing.
+    lonely = sorted(texts.keys() - {path.stem for path in images})
+    return records + [Record(split, str(folder / f"{stem}.*"), [stem]) for stem in lonely]
+
+
+def _read_lines(path):
+    if path is None:
+        return []
+    return path.read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,1 @@
+"""From strings and image files to what the towers read."""

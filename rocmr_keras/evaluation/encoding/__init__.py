@@ -1,0 +1,1 @@
+"""From models and splits to embeddings, clean and attacked."""

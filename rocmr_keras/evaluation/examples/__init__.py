@@ -1,0 +1,1 @@
+"""What pictures and pages show: the examples behind the figures."""

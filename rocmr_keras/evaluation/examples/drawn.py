@@ -1,0 +1,167 @@
+"""Picks and prepares what the pictures show; `pictures` draws it."""
+
+import numpy as np
+
+from rocmr_keras.evaluation.encoding.queries import encode
+from rocmr_keras.evaluation.encoding.queries import encode_attacked
+from rocmr_keras.metrics.ranks import query_ranks
+
+
+def retrieval_rows(model, split, count=6, seed=0, verbose=0):
+    """Draws queries of both modalities and looks up their top five.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        split: A `rocmr_keras.data.Split`.
+        count: Int, rows in all: the first half text queries, the rest image queries.
+            Defaults to `6`.
+        seed: Int. The queries are a random draw, not a choice of nice ones.
+            Defaults to `0`.
+        verbose: `1` for progress bars. Defaults to `0`.
+
+    Returns:
+        Rows for `rocmr_keras.reports.pictures.retrieval_sheet`.
+    """
+    embeddings = encode(model, split, verbose=verbose)
+    rng = np.random.default_rng(seed)
+    texts = rng.choice(len(split.captions), (count + 1) // 2, replace=False)
+    images = rng.choice(len(split.images), count // 2, replace=False)
+    return [
+        *(_row(model, split, embeddings, "texts", index) for index in texts),
+        *(_row(model, split, embeddings, "images", index) for index in images),
+    ]
+
+
+def _row(model, split, embeddings, modality, index):
+    sides = {
+        "texts": (embeddings.texts, embeddings.text_ids),
+        "images": (embeddings.images, embeddings.image_ids),
+    }
+    queries, query_ids = sides[modality]
+    gallery, gallery_ids = sides["images" if modality == "texts" else "texts"]
+    query = slice(index, index + 1)
+    scores = gallery @ queries[index]
+    top = np.argsort(-scores, kind="stable")[:5]
+    rank = query_ranks(queries[query], gallery, query_ids[query], gallery_ids)
+    return {
+        "query": show_item(model, split, modality, index),
+        "results": [
+            show_item(model, split, "images" if modality == "texts" else "texts", item)
+            for item in top
+        ],
+        "scores": [float(scores[item]) for item in top],
+        "correct": [bool(gallery_ids[item] == query_ids[index]) for item in top],
+        "rank": int(rank[0]),
+    }
+
+
+def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
+    """Draws pairs that retrieve each other when clean, and attacks both sides.
+
+    Each side is attacked alone, as a query against the whole clean gallery.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        split: A `rocmr_keras.data.Split`.
+        image_attack: An attack of modality `"images"`.
+        text_attack: An attack of modality `"tokens"` or `"strings"`.
+        count: Int, pairs, fewer if there are not as many. Defaults to `5`.
+        seed: Int, of the draw among the pairs whose caption ranks an image of its
+            own first; all pairs where there is none. Defaults to `0`.
+
+    Returns:
+        Examples for `rocmr_keras.reports.pictures.adversarial_examples`.
+
+    Raises:
+        ValueError: If the text attack writes no text.
+    """
+    check_writes_text(text_attack)
+    clean = encode(model, split, verbose=0)
+    ranks = query_ranks(clean.texts, clean.images, clean.text_ids, clean.image_ids)
+    eligible = np.flatnonzero(ranks == 1) if (ranks == 1).any() else np.arange(len(ranks))
+    rng = np.random.default_rng(seed)
+    texts = rng.permutation(eligible)[:count]
+    images = [np.flatnonzero(clean.image_ids == clean.text_ids[index])[0] for index in texts]
+    images = np.asarray(images)
+    settings = {"batch_size": len(texts), "verbose": 0}
+    attacked_images = encode_attacked(
+        model, split, "images", image_attack, clean, indices=images, **settings
+    )
+    attacked_texts = encode_attacked(
+        model, split, "texts", text_attack, clean, indices=texts, **settings
+    )
+    captions = attacked_captions(model, split, texts, attacked_texts)
+    attacked = zip(attacked_images["embeddings"], attacked_texts["embeddings"])
+    return [
+        {
+            **_example(model, split, clean, pair, moved),
+            "adversarial_image": attacked_images["adversarial_images"][place],
+            "caption": captions[place][0],
+            "adversarial_caption": captions[place][1],
+        }
+        for place, (pair, moved) in enumerate(zip(zip(images, texts), attacked))
+    ]
+
+
+def attacked_captions(model, split, indices, found):
+    """Returns what an attack made of captions, as they can be compared word by word.
+
+    Tokens become words again on both sides, which lower case and the tokenizer may have
+    changed; an attack on strings starts from the caption as it was written.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        split: A `rocmr_keras.data.Split`.
+        indices: Int array, the captions.
+        found: Dict, as `encode_attacked` returns it for them.
+
+    Returns:
+        List of pairs of strings, before and after.
+    """
+    captions = [split.captions[index] for index in indices]
+    if "adversarial_captions" in found:
+        return list(zip(captions, found["adversarial_captions"]))
+    preprocessor = model.preprocessor
+    before = preprocessor.detokenize(preprocessor.tokenize(captions)["token_ids"])
+    return list(zip(before, preprocessor.detokenize(found["adversarial_token_ids"])))
+
+
+def check_writes_text(attack):
+    """Raises a `ValueError` if what an attack does to a text cannot be read."""
+    if attack is not None and attack.modality not in ("tokens", "strings"):
+        raise ValueError(
+            "A text attack that is shown must change tokens or strings. Received: "
+            f"{type(attack).__name__}, which perturbs {attack.modality!r}. Use e.g. "
+            "TokenSubstitution or CharacterEdits."
+        )
+
+
+def _example(model, split, clean, pair, moved):
+    image, text = pair
+    moved_image, moved_text = moved
+    nearest_text = int(np.argmax(clean.texts @ moved_image))
+    nearest_image = int(np.argmax(clean.images @ moved_text))
+    return {
+        "image": show_item(model, split, "images", image),
+        "image_rank": (
+            _rank(clean.images[image], clean.texts, clean.image_ids[image], clean.text_ids),
+            _rank(moved_image, clean.texts, clean.image_ids[image], clean.text_ids),
+        ),
+        "text_rank": (
+            _rank(clean.texts[text], clean.images, clean.text_ids[text], clean.image_ids),
+            _rank(moved_text, clean.images, clean.text_ids[text], clean.image_ids),
+        ),
+        "retrieved_caption": split.captions[nearest_text],
+        "retrieved_image": show_item(model, split, "images", nearest_image),
+    }
+
+
+def _rank(query, gallery, query_id, gallery_ids):
+    return int(query_ranks(query[None], gallery, np.array([query_id]), gallery_ids)[0])
+
+
+def show_item(model, split, modality, index):
+    """Returns a caption as it is, or an image as the model sees it."""
+    if modality == "texts":
+        return split.captions[index]
+    return model.preprocessor.load_images([split.images[index]])[0]

@@ -1,0 +1,83 @@
+import numpy as np
+
+from rocmr_keras.evaluation.auto_attack import query_stages
+from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.examples.worst import attack_queries
+from rocmr_keras.evaluation.examples.worst import furthest
+
+
+def auto_attack_failures(model, split, report, count=3, batch_size=64, verbose=0):
+    """Shows the queries that AutoAttack put worst, each under the attack that did it.
+
+    Unlike `worst_failures` it takes the queries from the report, and the attack of each from
+    its budget and seed. Only these few are attacked again: where an attack draws at random,
+    in other company a query draws otherwise, and its rank may differ from that in the report.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor, the one of the report.
+        split: A `rocmr_keras.data.Split`, the one of the report.
+        report: Dict, as `auto_attack` returns it.
+        count: Int, how many to show in each direction, at most those that the report lists.
+            Defaults to `3`.
+        batch_size: Int. Defaults to `64`.
+        verbose: `1` for progress bars. Defaults to `0`.
+
+    Returns:
+        Dict like that of `worst_failures`; each example has also `attack`, the name of the
+        stage. For `write_html_report`.
+
+    Raises:
+        ValueError: If the report is of no `auto_attack`, or not of this split.
+
+    Example:
+
+    ```python
+    report = auto_attack(model, split, epsilon=8 / 255)
+    failures = {"auto query": auto_attack_failures(model, split, report)}
+    write_html_report("report.html", report, failures)
+    ```
+    """
+    _check(report, split)
+    run = report["attacks"]["auto query"]
+    threats = dict(query_stages(run["budget"]))
+    bench = Bench(model, split, batch_size=batch_size, verbose=verbose)
+    failures = {}
+    for direction, listed in run["worst"].items():
+        right, left = (_at_first(figures[direction]) for figures in (report["clean"], run))
+        examples = _examples(bench, threats, direction, listed, count)
+        failures[direction] = {
+            "right": right,
+            "tried": right,
+            "fallen": right - left,
+            "examples": sorted(examples, key=lambda example: -example["rank"][1])[:count],
+        }
+    return failures
+
+
+def _examples(bench, threats, direction, listed, count):
+    """Attacks the listed queries again, those of one stage at once."""
+    examples = []
+    for stage in dict.fromkeys(entry["stage"] for entry in listed):
+        queries = np.sort([entry["query"] for entry in listed if entry["stage"] == stage])
+        found = attack_queries(bench, threats[stage], direction, queries)
+        shown = furthest(bench, direction, queries, found, count)["examples"]
+        examples += [{**example, "attack": stage} for example in shown]
+    return examples
+
+
+def _at_first(figures):
+    return round(figures["recall_at_1"] * figures["count"])
+
+
+def _check(report, split):
+    if "worst" not in report["attacks"].get("auto query", {}):
+        raise ValueError(
+            "`report` must be one of `auto_attack`, which lists its worst queries. Received: "
+            f"a report of {list(report['attacks'])}. Use `worst_failures` for other attacks."
+        )
+    counts = {"images": len(split.images), "texts": len(split.captions)}
+    if report["counts"] != counts:
+        raise ValueError(
+            f"`split` must be the one of the report. Received: {counts} for a report of "
+            f"{report['counts']}. Pass the split that `auto_attack` was given."
+        )

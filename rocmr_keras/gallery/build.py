@@ -1,0 +1,128 @@
+import warnings
+
+import keras
+import numpy as np
+
+from rocmr_keras.gallery.encoding import Tower
+from rocmr_keras.gallery.encoding import encode_batch
+from rocmr_keras.gallery.finished_batches import Chunks
+from rocmr_keras.gallery.gallery import Gallery
+from rocmr_keras.gallery.items import list_items
+
+_NAMED = 20
+
+
+def build_gallery(
+    model,
+    items,
+    modality="images",
+    batch_size=64,
+    chunk_folder=None,
+    max_bad_fraction=0.01,
+    verbose=1,
+):
+    """Embeds images or captions for searching.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        items: `rocmr_keras.data.Split`; path of a folder, all images in it and below; or a
+            list of paths, bytes or arrays of images, or of captions.
+        modality: `"images"` or `"texts"`, what is embedded. Defaults to `"images"`.
+        batch_size: Int, items encoded at a time. Defaults to `64`.
+        chunk_folder: Path of a folder where finished batches are kept: when the process is
+            killed, the next call with the same arguments goes on there. It is removed
+            at the end. Defaults to `None`: nothing is kept.
+        max_bad_fraction: Float, the share of images that may be unreadable; they are left
+            out and named in a warning. Defaults to `0.01`.
+        verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+
+    Returns:
+        A `Gallery`. Its ids are those of a `Split`, else positions in `items`; its names are
+        file names or captions.
+
+    Raises:
+        ValueError: If there is no item, too many are bad, an embedding is not finite (the
+            item is named), or the chunks are those of another model or other items.
+
+    Example:
+
+    ```python
+    gallery = build_gallery(model, splits["test"], chunk_folder="runs/chunks")
+    ```
+    """
+    items, ids, names = list_items(items, modality)
+    chunks = Chunks(chunk_folder, model, items, modality, batch_size)
+    tower = Tower(model, modality)
+    starts = range(0, len(items), batch_size)
+    bar = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
+    vectors, kept, bad = [], [], []
+    for start in starts:
+        found = chunks.read(start)
+        if found is None:
+            batch = items[start : start + batch_size]
+            found = _embed(tower, batch, names[start : start + batch_size], batch_size)
+            chunks.write(start, found)
+        vectors.append(found["vectors"])
+        kept += (found["places"] + start).tolist()
+        bad += found["faults"].tolist()
+        _check_share(bad, len(items), max_bad_fraction)
+        bar.add(1)
+    if bad:
+        warnings.warn(f"Left out {len(bad)} unreadable images: {_listed(bad)}.", stacklevel=2)
+    gallery = Gallery(np.concatenate(vectors), ids[kept], [names[place] for place in kept])
+    chunks.remove()
+    return gallery
+
+
+def _embed(tower, batch, names, batch_size):
+    preprocessor = tower.dual_encoder.preprocessor
+    places, faults = list(range(len(batch))), []
+    if tower.modality == "texts":
+        inputs = preprocessor.tokenize(batch)
+    else:
+        places, faults, inputs = _load(preprocessor, batch, names)
+    if not places:
+        # Of no vector the width is not known; the concatenation needs it.
+        inputs = np.zeros((1, *preprocessor.image_size, 3), "float32")
+    vectors = encode_batch(tower, inputs, batch_size)[: len(places)]
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        name = names[places[int(np.argmin(finite))]]
+        raise ValueError(
+            "Embeddings must be finite. Received: NaN or infinity for "
+            f"{name[:80]!r}, {np.sum(~finite)} of {len(finite)} in its batch. Check the model's "
+            "weights, and its precision."
+        )
+    return {
+        "vectors": vectors,
+        "places": np.array(places, "int64"),
+        "faults": np.array(faults, str),
+    }
+
+
+def _load(preprocessor, batch, names):
+    try:
+        return list(range(len(batch))), [], preprocessor.load_images(batch)
+    except ValueError:
+        places, faults, pixels = [], [], []
+        for place, (image, name) in enumerate(zip(batch, names)):
+            try:
+                pixels.append(preprocessor.load_images([image])[0])
+                places.append(place)
+            except ValueError as error:
+                faults.append(f"{name}: {error}")
+        return places, faults, np.array(pixels)
+
+
+def _check_share(bad, count, max_bad_fraction):
+    if len(bad) > max_bad_fraction * count:
+        raise ValueError(
+            f"At most a share of {max_bad_fraction:g} of the images may be unreadable "
+            f"(`max_bad_fraction`). Received: {len(bad)} of {count} so far: {_listed(bad)}. "
+            "Repair them, or raise `max_bad_fraction`."
+        )
+
+
+def _listed(bad):
+    more = len(bad) - _NAMED
+    return "; ".join(bad[:_NAMED]) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,185 @@
+import functools
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from rocmr_keras.files import new_folder
+from rocmr_keras.gallery.fixed_order import largest_norm
+
+
+class Gallery:
+    """What is searched: a unit vector, an id and a name for each item.
+
+    Items keep their order, duplicates stay. Equal scores are ranked in that order.
+
+    Args:
+        vectors: Float array `(items, dim)`, finite, rows of length 1.
+        ids: Ints `(items,)`; equal ids are allowed. Defaults to `None`: `0, 1, 2, ...`
+        names: Strings `(items,)`, shown to people: a file name, a caption. Defaults to
+            `None`: the ids as text.
+
+    Raises:
+        ValueError: If there is no item, lengths differ, or a number is not finite.
+
+    Example:
+
+    ```python
+    gallery = rocmr_keras.gallery.build_gallery(model, "photos")
+    gallery.save("photos.gallery")
+    gallery.search(model.encode_texts(["a red apple"]), k=5)
+    ```
+    """
+
+    def __init__(self, vectors, ids=None, names=None):
+        self.vectors = _check_vectors(vectors)
+        count = len(self.vectors)
+        self.ids = _check_ids(np.arange(count) if ids is None else ids, count)
+        names = [str(i) for i in self.ids] if names is None else [str(name) for name in names]
+        _check_length("names", len(names), count)
+        self.names = names
+
+    def __len__(self):
+        return len(self.vectors)
+
+    def __repr__(self):
+        return f"<Gallery items={len(self)} dim={self.vectors.shape[1]}>"
+
+    @functools.cached_property
+    def largest_norm(self):
+        """Float, the length of the longest vector."""
+        return largest_norm(self.vectors)
+
+    def search(self, queries, k):
+        """Finds the best items by comparing with all of them, in NumPy.
+
+        The score of a pair is its inner product, summed in float64 in one fixed order and
+        rounded to float32. So hits and scores depend on vectors and queries alone: any
+        processor, any split into shards, and the served graph give the same.
+
+        Args:
+            queries: Float array `(n, dim)`.
+            k: Int, at least 1; with fewer items there are fewer hits.
+
+        Returns:
+            Dict of arrays `(n, min(k, items))`, best first, ties in the order of the items:
+            `ids` int64, `scores` float32, `names` of strings, and `rows` int64, positions in
+            the gallery.
+
+        Raises:
+            ValueError: If `k` is below 1 or the width of `queries` is another.
+        """
+        from rocmr_keras.gallery.shards import search_shards
+
+        return search_shards([self], queries, k)
+
+    def save(self, path, overwrite=False):
+        """Writes a folder, whole or not at all.
+
+        Args:
+            path: Path of the folder.
+            overwrite: Bool, whether to replace it. Defaults to `False`.
+
+        Raises:
+            ValueError: If it exists and may not be replaced.
+        """
+        with new_folder(path, overwrite) as folder:
+            np.save(folder / "vectors.npy", self.vectors)
+            np.save(folder / "ids.npy", self.ids)
+            with open(folder / "names.json", "w", encoding="utf-8") as file:
+                json.dump(self.names, file)
+
+    @classmethod
+    def load(cls, path):
+        """Reads what `save` wrote.
+
+        Args:
+            path: Path of the folder.
+
+        Returns:
+            A `Gallery`.
+        """
+        folder = pathlib.Path(path)
+        with open(folder / "names.json", encoding="utf-8") as file:
+            names = json.load(file)
+        return cls(np.load(folder / "vectors.npy"), np.load(folder / "ids.npy"), names)
+
+    def export_vectors(self, path, format="npy"):
+        """Writes vectors, ids and names for a vector database (Qdrant, Milvus, LanceDB).
+
+        Args:
+            path: Path: of a folder for `"npy"`, which is that of `save`, of a file
+                for `"parquet"`.
+            format: `"npy"`, or `"parquet"` with the columns `id`, `name` and `vector`, a list
+                of floats of fixed length; needs pyarrow. Defaults to `"npy"`.
+
+        Raises:
+            ValueError: If the format is unknown or `path` exists.
+            ImportError: If pyarrow is missing.
+        """
+        if format not in ("npy", "parquet"):
+            raise ValueError(
+                f"`format` must be 'npy' or 'parquet'. Received: format={format!r}. Both hold the "
+                "same; databases that import a file usually take Parquet."
+            )
+        if format == "npy":
+            self.save(path)
+        else:
+            _write_parquet(self, os.fspath(path))
+
+
+def _write_parquet(gallery, path):
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ImportError(
+            "Parquet is written with pyarrow, which is not installed. Run "
+            '`pip install "rocmr-keras[vectors]"`, or pass format="npy".'
+        ) from error
+    from rocmr_keras.files import check_free
+
+    check_free(path, overwrite=False)
+    flat = pyarrow.array(gallery.vectors.ravel())
+    vectors = pyarrow.FixedSizeListArray.from_arrays(flat, gallery.vectors.shape[1])
+    table = pyarrow.table({"id": gallery.ids, "name": gallery.names, "vector": vectors})
+    temporary = f"{path}.{os.getpid()}.writing"
+    parquet.write_table(table, temporary)
+    os.replace(temporary, path)
+
+
+def _check_vectors(vectors):
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.kind != "f":
+        raise ValueError(
+            "`vectors` must be a float array (items, dim) of at least one item. Received: "
+            f"vectors of shape {vectors.shape} and type {vectors.dtype}. Embed something first."
+        )
+    vectors = np.ascontiguousarray(vectors, "float32")
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"`vectors` must be finite. Received: NaN or infinity in {bad.size} rows, first "
+            f"row {bad[0]}. Look at what the model makes of these items."
+        )
+    return vectors
+
+
+def _check_ids(ids, count):
+    ids = np.asarray(ids)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise ValueError(
+            "`ids` must be a flat list of whole numbers. Received: ids of shape "
+            f"{ids.shape} and type {ids.dtype}. Number the items, and put text into `names`."
+        )
+    _check_length("ids", len(ids), count)
+    return ids.astype("int64")
+
+
+def _check_length(name, length, count):
+    if length != count:
+        raise ValueError(
+            f"`{name}` must have one entry for each vector. Received: len({name})={length}, "
+            f"{count} vectors. Pass them in the order of the vectors."
+        )

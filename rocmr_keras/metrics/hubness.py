@@ -1,0 +1,75 @@
+"""How unevenly a gallery is found: hubs, and the skewness of the k-occurrence."""
+
+import numpy as np
+
+from rocmr_keras.metrics.rank_counting import TIE_TOLERANCE
+from rocmr_keras.metrics.rank_counting import slices
+
+
+def skewness(queries, gallery, k=10, block_size=1024):
+    """Skewness of the number of queries that have an item among their first `k`.
+
+    Zero where all items are found equally often; the more it is above zero, the more the
+    results are a few hubs.
+
+    Args:
+        queries: Float array `(queries, dim)`.
+        gallery: Float array `(items, dim)`.
+        k: Int; the whole gallery, if that is smaller. Defaults to `10`.
+        block_size: Int, queries and items multiplied at once. Defaults to `1024`.
+
+    Returns:
+        Float; 0 where all items are found equally often.
+
+    Reference:
+        Radovanovic et al., "Hubs in Space: Popular Nearest Neighbors in
+        High-Dimensional Data", 2010 (JMLR 11).
+    """
+    items = nearest(queries, gallery, min(k, len(gallery)), block_size)[1]
+    occurrences = np.bincount(items.ravel(), minlength=len(gallery)).astype(np.float64)
+    centered = occurrences - occurrences.mean()
+    deviation = np.sqrt(np.mean(centered**2))
+    return float(np.mean(centered**3) / deviation**3) if deviation > 0 else 0.0
+
+
+def hub_share(queries, gallery, hubs, block_size=1024):
+    """Share of the queries whose first result is a hub; a tie goes to the hub.
+
+    Args:
+        queries: Float array `(queries, dim)`, L2-normalised.
+        gallery: Float array `(items, dim)`, without the hubs.
+        hubs: Float array `(hubs, dim)`.
+        block_size: Int. Defaults to `1024`.
+
+    Returns:
+        Float in `[0, 1]`.
+    """
+    best_item = nearest(queries, gallery, 1, block_size)[0][:, 0]
+    best_hub = nearest(queries, hubs, 1, block_size)[0][:, 0]
+    return float(np.mean(best_hub >= best_item - TIE_TOLERANCE))
+
+
+def nearest(queries, gallery, k, block_size=1024):
+    """The `k` items of highest score of each query, in no order.
+
+    Args:
+        queries: Float array `(queries, dim)`.
+        gallery: Float array `(items, dim)`, at least `k` items.
+        k: Int.
+        block_size: Int. Defaults to `1024`.
+
+    Returns:
+        Tuple of scores, float `(queries, k)`, and positions, int `(queries, k)`.
+    """
+    scores = np.full((len(queries), k), -np.inf)
+    items = np.zeros((len(queries), k), dtype=np.int64)
+    for rows in slices(0, len(queries), block_size):
+        for columns in slices(0, len(gallery), block_size):
+            block = queries[rows] @ gallery[columns].T
+            places = np.broadcast_to(np.arange(columns.start, columns.stop), block.shape)
+            candidates = np.concatenate([scores[rows], block], axis=1)
+            places = np.concatenate([items[rows], places], axis=1)
+            best = np.argpartition(-candidates, k - 1, axis=1)[:, :k]
+            scores[rows] = np.take_along_axis(candidates, best, axis=1)
+            items[rows] = np.take_along_axis(places, best, axis=1)
+    return scores, items

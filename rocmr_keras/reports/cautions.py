@@ -1,0 +1,75 @@
+"""What keeps the figures of a report from being the last word."""
+
+from rocmr_keras.metrics.directions import CROSS_MODAL
+from rocmr_keras.metrics.directions import sides
+from rocmr_keras.reports.wording import ARROWS
+from rocmr_keras.reports.wording import percent
+
+_RANDOM = ("RandomNoise", "RandomSubstitution", "RandomCharacterEdits")
+_FEWEST_STEPS = 10
+_FEWEST_QUERIES = 20
+_STALLED = 0.01
+
+
+def cautions(report):
+    """Returns what a reader of the figures has to know, a list of strings.
+
+    Args:
+        report: Dict, as `evaluate` or `auto_attack` returns it, perhaps with an `"audit"`.
+    """
+    runs = report["attacks"]
+    if not runs:
+        return ["no attack was run, so nothing is known of robustness", *_audit(report)]
+    found = [text for name in CROSS_MODAL for text in _weak(runs, name)]
+    versions = {run["budget"].get("attack") for run in runs.values()}
+    if "AutoAttack fast" in versions:
+        found.append("AutoAttack fast is for a look, not for publication")
+    elif "AutoAttack standard" not in versions:
+        found.append("not AutoAttack, a stronger attack may leave less")
+    for name, run in runs.items():
+        share = max((run.get("stalled_share") or {}).values(), default=0.0)
+        if share > _STALLED:
+            found.append(f"{percent(share)} of the gradients of {name} stalled")
+    return [*found, *_few(report), *_audit(report)]
+
+
+def _weak(runs, direction):
+    covering = [run["budget"] for run in runs.values() if direction in run]
+    arrow = ARROWS[direction]
+    if not covering:
+        return [f"{arrow} was not attacked"]
+    attacks = [attack for budget in covering for attack in _attacks(budget, direction)]
+    if all(attack["attack"] in _RANDOM for attack in attacks):
+        return [f"{arrow} met random changes only, so nothing is known of its robustness"]
+    steps = [attack.get("num_steps", _FEWEST_STEPS) for attack in attacks]
+    known = [count for count, attack in zip(steps, attacks) if attack["attack"] not in _RANDOM]
+    if max(known) < _FEWEST_STEPS:
+        return [f"{arrow} met attacks of {max(known)} steps at most, {_FEWEST_STEPS} are few"]
+    return []
+
+
+def _attacks(budget, direction):
+    """The attacks that a direction meets: under `"query"` that on its queries, and so on."""
+    if "attack" in budget:
+        return [budget]
+    queries, items = sides(direction)
+    met = {"query": (queries,), "gallery": (items,), "inserted": (items,)}
+    given = {"images": budget["image_attack"], "texts": budget["text_attack"]}
+    sought = met.get(budget["protocol"], ("images", "texts"))
+    return [given[side] for side in sought if given[side] is not None]
+
+
+def _few(report):
+    for direction in CROSS_MODAL:
+        figures = report["clean"].get(direction)
+        if figures:
+            right = round(figures["recall_at_1"] * figures["count"])
+            if right < _FEWEST_QUERIES:
+                yield f"only {right} {ARROWS[direction]} queries were right when clean"
+
+
+def _audit(report):
+    checks = report.get("audit", {}).get("checks", {})
+    failed = [name for name, check in checks.items() if check["verdict"] == "fail"]
+    if failed:
+        yield f"audit failed {', '.join(failed)}, so the figures may be too good"

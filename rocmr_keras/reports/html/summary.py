@@ -1,0 +1,58 @@
+"""The verdict: what is left at rank 1, and what to know about it."""
+
+from rocmr_keras.reports.cautions import cautions
+from rocmr_keras.reports.html.element import bar
+from rocmr_keras.reports.html.element import element
+from rocmr_keras.reports.verdict import statement
+from rocmr_keras.reports.verdict import strongest
+from rocmr_keras.reports.wording import ARROWS
+from rocmr_keras.reports.wording import percent
+
+
+def summary(reports):
+    """Builds the top of the page: for each model its verdict, as tiles too, and the cautions.
+
+    Args:
+        reports: Dict from a label, empty for a single model, to a report.
+    """
+    return [_model(label, report) for label, report in reports.items()]
+
+
+def _model(label, report):
+    tiles = [_tile(entry) for entry in strongest(report)]
+    warnings = [element("li", text) for text in cautions(report)]
+    return element(
+        "section",
+        element("h2", label) if label else None,
+        element("p", _unbroken(statement(report)), class_="verdict"),
+        element("div", tiles, class_="tiles") if tiles else None,
+        element("ul", warnings, class_="cautions", aria_label="cautions") if warnings else None,
+    )
+
+
+def _unbroken(text):
+    """Keeps the sign of a percentage on the line of its number."""
+    return text.replace(" %", "\u00a0%")
+
+
+def _tile(entry):
+    kept = "" if entry["kept"] is None else f", {percent(entry['kept'])} kept"
+    return element(
+        "div",
+        element(
+            "div",
+            element("strong", ARROWS[entry["direction"]].replace("→", " → ")),
+            element("span", f"protocol {entry['protocol']}", class_="tag"),
+            class_="tile-head",
+        ),
+        element(
+            "div",
+            element("span", percent(entry["clean"]), class_="before"),
+            element("span", " → ", class_="arrow"),
+            element("span", percent(entry["attacked"]), class_="after"),
+            class_="big",
+        ),
+        bar(entry["kept"]),
+        element("p", f"recall@1, clean and under {entry['attack']}{kept}"),
+        class_="tile",
+    )

@@ -1,0 +1,17 @@
+"""Pictures for people: what was retrieved, what an attack changed, how recall falls with epsilon.
+
+matplotlib (and the Pillow that comes with it) is imported only when a picture is drawn:
+`pip install "rocmr-keras[pictures]"`. No pyplot and no display; settings are left as they were.
+"""
+
+from rocmr_keras.reports.pictures.adversarial_examples import adversarial_examples
+from rocmr_keras.reports.pictures.recall_against_epsilon import recall_against_epsilon
+from rocmr_keras.reports.pictures.retrieval_sheet import retrieval_sheet
+from rocmr_keras.reports.pictures.transfer_matrix import transfer_matrix
+
+__all__ = [
+    "adversarial_examples",
+    "recall_against_epsilon",
+    "retrieval_sheet",
+    "transfer_matrix",
+]

@@ -1,0 +1,120 @@
+from rocmr_keras.reports.pictures.checks import check_entries
+from rocmr_keras.reports.pictures.checks import check_item
+from rocmr_keras.reports.pictures.checks import check_rank
+from rocmr_keras.reports.pictures.page import GREEN
+from rocmr_keras.reports.pictures.page import INK
+from rocmr_keras.reports.pictures.page import MARGIN
+from rocmr_keras.reports.pictures.page import MUTED
+from rocmr_keras.reports.pictures.page import RED
+from rocmr_keras.reports.pictures.page import Page
+
+_NUM_RESULTS = 5
+
+
+def retrieval_sheet(path, rows, title=None):
+    """Draw queries with the first results of each, as a PNG of 1200 pixels width.
+
+    Right results stand in a thick green frame with a tick, wrong ones in a thin gray one. Below
+    each result is its place and score, at the end of the row the rank of the first right one.
+
+    Args:
+        path: String or path of the PNG file. Missing folders are created, an existing file is
+            replaced in one step.
+        rows: Non-empty list of dicts, one for each query, with
+
+            - `"query"`: a string, or an image: array of shape `(height, width, 3)`, uint8 or
+              float in `[0, 1]`;
+            - `"results"`: list of 1 to 5 images or strings, best first;
+            - `"scores"`: list of as many floats;
+            - `"correct"`: list of as many booleans;
+            - `"rank"`: integer, rank of the first right result in the whole gallery.
+        title: String above the sheet, or None. Defaults to `None`.
+
+    Raises:
+        ValueError: A `path` that does not end in `.png`, or a row that is not as above.
+        ImportError: matplotlib is missing.
+
+    Example:
+
+    ```python
+    rows = [{"query": "red apple", "results": [apple, cherry], "scores": [0.61, 0.35],
+             "correct": [True, False], "rank": 1}]
+    retrieval_sheet("retrieval.png", rows)
+    ```
+    """
+    check_entries(rows, "rows", ("query", "results", "scores", "correct", "rank"))
+    for position, row in enumerate(rows):
+        _check_results(row, f"rows[{position}]")
+    page = Page(path, title)
+    for row in rows:
+        page.rule()
+        _draw_query_row(page, row)
+    page.save()
+
+
+def _draw_query_row(page, row):
+    top = page.top
+    is_text = isinstance(row["query"], str)
+    page.text(MARGIN, top, "text query" if is_text else "image query", 12, MUTED)
+    if is_text:
+        words = [(word, None) for word in f"“{row['query']}”".split()]
+        bottom = page.paragraph(MARGIN, top + 26, 196, words, 16, max_lines=6)
+    else:
+        bottom = page.picture(MARGIN, top + 26, 152, row["query"])
+    draw = _draw_captions if isinstance(row["results"][0], str) else _draw_images
+    results_bottom = draw(page, 252, top, row)
+    page.top = max(bottom, results_bottom) + 20
+    middle = (top + page.top - 20) / 2
+    color = GREEN if any(row["correct"]) else RED
+    page.text(1124, middle - 34, "first right", 12, MUTED, align="center")
+    page.text(1124, middle - 14, f"{row['rank']:,}", 26, color, bold=True, align="center")
+
+
+def _draw_images(page, left, top, row):
+    for place, (image, score, right) in enumerate(_results(row), start=1):
+        page.picture(left, top + 4, 152, image)
+        page.frame(left, top + 4, 152, 152, right)
+        page.text(left, top + 162, f"{place}", 13, MUTED)
+        color = GREEN if right else INK
+        page.text(left + 152, top + 162, f"{score:.3f}", 13, color, bold=right, align="right")
+        if right:
+            page.tick(left + 126, top + 4)
+        left += 164
+    return top + 180
+
+
+def _draw_captions(page, left, top, row):
+    top += 4
+    for place, (caption, score, right) in enumerate(_results(row), start=1):
+        words = [(word, None) for word in caption.split()]
+        bottom = page.paragraph(left + 96, top + 5, 664, words, 14, max_lines=2)
+        page.frame(left, top, 808, bottom - top + 6, right)
+        page.text(left + 12, top + 6, f"{place}", 13, MUTED)
+        page.text(left + 36, top + 6, f"{score:.3f}", 13, GREEN if right else INK, right)
+        if right:
+            page.tick(left + 782, top)
+        top = bottom + 14
+    return top - 8
+
+
+def _results(row):
+    return zip(row["results"], row["scores"], row["correct"], strict=True)
+
+
+def _check_results(row, name):
+    check_item(row["query"], f"{name}['query']")
+    count = len(row["results"])
+    if not 1 <= count <= _NUM_RESULTS or not count == len(row["scores"]) == len(row["correct"]):
+        raise ValueError(
+            f"`{name}` must have 1 to {_NUM_RESULTS} results with a score and a `correct` each. "
+            f"Received: {count} results, {len(row['scores'])} scores, {len(row['correct'])} "
+            "correct. Cut all three lists to the first five."
+        )
+    for position, result in enumerate(row["results"]):
+        check_item(result, f"{name}['results'][{position}]")
+    if len({isinstance(result, str) for result in row["results"]}) > 1:
+        raise ValueError(
+            f"`{name}['results']` must be all images or all strings. Received: both. Make two "
+            "rows of them."
+        )
+    check_rank(row["rank"], f"{name}['rank']")

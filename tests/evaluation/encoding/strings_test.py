@@ -1,0 +1,109 @@
+import json
+
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import CharacterEdits
+from rocmr_keras.attacks import RandomCharacterEdits
+from rocmr_keras.attacks import Target
+from rocmr_keras.attacks import objectives
+from rocmr_keras.evaluation import Threat
+from rocmr_keras.evaluation import encode
+from rocmr_keras.evaluation import encode_attacked
+from rocmr_keras.evaluation import evaluate
+from rocmr_keras.evaluation.encoding.strings import StringScores
+from rocmr_keras.metrics import Relevance
+
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+# One edit turns a colour into an unknown word, none into another colour.
+ATTACK = CharacterEdits(num_positions=3, alphabet="ax")
+
+
+@pytest.fixture(scope="module")
+def clean(model, split):
+    return encode(model, split, batch_size=10, verbose=0)
+
+
+def attack_texts(model, split, clean, attack=ATTACK, batch_size=10, **options):
+    settings = {"objective": "margin", "verbose": 0, **options}
+    return encode_attacked(model, split, "texts", attack, clean, batch_size=batch_size, **settings)
+
+
+@pytest.fixture(scope="module")
+def attacked(model, split, clean):
+    return attack_texts(model, split, clean)
+
+
+@pytest.mark.parametrize("objective", ["margin", "contrastive", "embedding_distance"])
+def test_scores_are_the_losses_of_the_owner(objective, model, split, clean):
+    captions, ids = split.captions[:3], np.asarray(split.caption_image_ids)[:3]
+    relevance = Relevance.from_ids(clean.text_ids, clean.image_ids)
+    scores = StringScores(model, objective, clean.images, relevance, chunk_size=4)
+    strings = ["a red square", "a blue thing", "tiny", "a red square", "cyan red"]
+    owners = np.array([0, 0, 2, 1, 1])
+    found = scores.score_for(captions, np.arange(3))(strings, owners)
+    target = Target(
+        ops.convert_to_tensor(clean.images),
+        ops.convert_to_tensor(ids[owners, None] == clean.image_ids),
+        scale=model.scale(),
+        clean=ops.convert_to_tensor(clean.texts[owners]),
+    )
+    expected = objectives.get(objective)(model.encode_texts(strings), target)
+    np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-4)
+    assert len(set(np.round(found, 3))) >= 3
+
+
+def test_captions_lose_their_colour(attacked, model, split, clean):
+    captions = attacked["adversarial_captions"]
+    assert set(attacked) == {"embeddings", "adversarial_captions", "stalled_share"}
+    assert len(captions) == 10 and all(isinstance(caption, str) for caption in captions)
+    assert all(abs(len(a) - len(b)) <= 1 and a != b for a, b in zip(captions, split.captions))
+    expected = ops.convert_to_numpy(model.encode_texts(captions))
+    np.testing.assert_allclose(attacked["embeddings"], expected, atol=1e-5)
+    # No colour is left to look for.
+    np.testing.assert_allclose(attacked["embeddings"], 0.0, atol=1e-5)
+
+
+def test_no_caption_is_weaker_than_the_clean_one(attacked, model, split, clean):
+    relevance = Relevance.from_ids(clean.text_ids, clean.image_ids)
+    scores = StringScores(model, "margin", clean.images, relevance)
+    score = scores.score_for(split.captions, np.arange(10))
+    before = score(split.captions, np.arange(10))
+    after = score(attacked["adversarial_captions"], np.arange(10))
+    assert np.all(after > before + 0.05)
+
+
+@pytest.mark.processor
+def test_batches_and_indices_change_nothing(attacked, model, split, clean):
+    again = attack_texts(model, split, clean, batch_size=4, indices=np.array([7, 0, 3, 9, 1]))
+    expected = [attacked["adversarial_captions"][index] for index in (7, 0, 3, 9, 1)]
+    assert again["adversarial_captions"] == expected
+
+
+def test_the_attack_given_is_not_used_up(model, split, clean):
+    attack = RandomCharacterEdits(seed=3)
+    first, second = (attack_texts(model, split, clean, attack) for _ in range(2))
+    assert first["adversarial_captions"] == second["adversarial_captions"]
+
+
+def test_evaluate(model, split):
+    threats = {
+        "edits": Threat(text_attack=ATTACK, objective="margin"),
+        "random": RandomCharacterEdits(seed=0),
+    }
+    report = evaluate(model, split, threats, batch_size=10, verbose=0)["attacks"]
+    recalls = {name: run["text_to_image"]["recall_at_1"] for name, run in report.items()}
+    assert recalls["edits"] == 0.0 < recalls["random"] < 1.0
+    budget = json.loads(json.dumps(report["edits"]["budget"]))["text_attack"]
+    assert budget == {"attack": "CharacterEdits", **ATTACK.get_config()}
+
+
+def test_strings_and_images_do_not_mix(model, split, clean):
+    with pytest.raises(ValueError, match="take an attack on one of"):
+        encode_attacked(model, split, "images", ATTACK, clean, verbose=0)
+    with pytest.raises(ValueError, match="`image_attack` must perturb"):
+        Threat(image_attack=ATTACK)
+    Threat(PGD(0.1), ATTACK, protocol="both")

@@ -1,0 +1,79 @@
+import json
+
+import pytest
+
+from rocmr_keras.reports import format_report
+from rocmr_keras.reports import merge_reports
+from rocmr_keras.reports import write_report
+
+
+def test_round_trip(report, tmp_path):
+    path = tmp_path / "run" / "report.json"
+    write_report(path, report)
+    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(json.dumps(report))
+    assert [file.name for file in path.parent.iterdir()] == ["report.json"]
+
+
+def test_a_figure_that_is_no_number_is_refused_and_the_old_file_kept(tmp_path):
+    path = tmp_path / "report.json"
+    write_report(path, {"recall": 0.5})
+    with pytest.raises(ValueError, match="[Oo]ut of range float"):
+        write_report(path, {"recall": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"recall": 0.5}
+
+
+def test_the_table_has_each_attack_once(report):
+    lines = format_report(report).splitlines()
+    assert lines[0].startswith("7 images, 10 texts")
+    for name in report["attacks"]:
+        assert sum(line.startswith(f"{name} ") for line in lines) == 1, name
+    # One table for each protocol, each beginning with the clean row.
+    assert sum(line.startswith("protocol: query") for line in lines) == 1
+    assert sum(line.startswith("protocol: both") for line in lines) == 1
+    assert sum(line.startswith("clean ") for line in lines) == 2
+
+
+def test_the_table_has_percents_and_a_dash_where_nothing_was_measured(report):
+    lines = {line.split()[0]: line for line in format_report(report).splitlines() if line}
+    assert "57.1 / " in lines["pgd"] and lines["pgd"].rstrip().endswith("-")
+    assert "0.0 / " in lines["words"] and lines["words"].split()[1] == "-"
+
+
+def test_a_report_without_attacks(report):
+    text = format_report({**report, "attacks": {}})
+    assert "protocol: query" in text and "85.7 / " in text
+
+
+def test_columns_within_a_modality_only_where_measured(report):
+    assert "image->image" not in format_report(report)
+    clean = {**report["clean"], "image_to_image": report["clean"]["image_to_text"]}
+    lines = format_report({**report, "clean": clean}).splitlines()
+    assert lines[2].split()[-1] == "image->image"
+    assert lines[4].count("85.7 / ") == 2
+
+
+def test_clean_figures_of_a_share_of_the_queries_stand_before(report):
+    run = {**report["attacks"]["pgd"], "clean": report["clean"]}
+    lines = format_report({**report, "attacks": {"hub": run}}).splitlines()
+    assert [line.split("  ")[0] for line in lines[4:]] == ["clean", "hub, before", "hub"]
+
+
+def test_merged_reports_are_one_table(report):
+    lines = merge_reports({"a": report, "b": report}, ["pgd", "noise"]).splitlines()
+    names = [line.split("  ")[0] for line in lines[4:]]
+    assert names == ["a, clean", "b, clean", "a, pgd", "b, pgd", "a, noise", "b, noise"]
+    assert "57.1 / " in lines[6]
+
+
+def test_reports_that_cannot_be_compared(report):
+    with pytest.raises(ValueError, match=r"never belong in one table. Received: .*'both', 'query'"):
+        merge_reports({"a": report, "b": report})
+    with pytest.raises(ValueError, match="Received: 'b' without .'pgd'"):
+        merge_reports({"a": report, "b": {**report, "attacks": {}}}, ["pgd"])
+    counts = {"images": 3, "texts": 4}
+    with pytest.raises(ValueError, match="must be of the same data. Received: counts"):
+        merge_reports({"a": report, "b": {**report, "counts": counts}}, ["pgd"])
+    attack = report["attacks"]["pgd"]
+    other = {**attack, "budget": {**attack["budget"], "objective": "margin"}}
+    with pytest.raises(ValueError, match="different budgets of 'pgd'"):
+        merge_reports({"a": report, "b": {**report, "attacks": {"pgd": other}}}, ["pgd"])
