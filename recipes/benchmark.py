@@ -84,15 +84,11 @@ def build_trainer(preset, model):
         model.freeze(**dict.fromkeys(idle, "all"), similarity=True)
     attacks = {}
     if terms.uses("adversarial_images"):
-        attacks["image_attack"] = rk.attacks.PGD(
-            8 / 255, FLAGS.num_steps, keep_best=False
-        )
+        attacks["image_attack"] = rk.attacks.PGD(8 / 255, FLAGS.num_steps, keep_best=False)
     if terms.uses("adversarial_texts"):
         embeddings = rk.attacks.EmbeddingPGD(0.5, FLAGS.num_steps, keep_best=False)
         tokens = rk.attacks.TokenSubstitution(1, num_candidates=8)
-        attacks["text_attack"] = {"embeddings": embeddings, "tokens": tokens}[
-            FLAGS.text_attack
-        ]
+        attacks["text_attack"] = {"embeddings": embeddings, "tokens": tokens}[FLAGS.text_attack]
     trainer = rk.RoCMR(model, terms=terms, **attacks)
     trainer.compile(keras.optimizers.AdamW(1e-3))
     return trainer

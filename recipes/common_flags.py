@@ -56,18 +56,14 @@ def define_data_flags():
 
 def define_evaluation_flags():
     """Defines the attacks of the final report."""
-    flags.DEFINE_list(
-        "eval_epsilons", "2/255,4/255,8/255", "Image budgets, in units of [0, 1]."
-    )
+    flags.DEFINE_list("eval_epsilons", "2/255,4/255,8/255", "Image budgets, in units of [0, 1].")
     define_budget("eval_both", 8 / 255, "Image budget where both sides are attacked.")
     flags.DEFINE_integer(
         "eval_images", 0, "Images of the split, at random, with their captions; 0: all."
     )
     flags.DEFINE_integer("min_captions", 1, "Only images with as many captions or more.")
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
-    flags.DEFINE_bool(
-        "eval_random_start", True, "For PGD; without it all backends find the same."
-    )
+    flags.DEFINE_bool("eval_random_start", True, "For PGD; without it all backends find the same.")
     flags.DEFINE_integer("eval_substitutions", 1, "Tokens replaced in each caption.")
     flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
 
@@ -113,9 +109,7 @@ def joint_threats(seed):
     values, evaluation = flags.FLAGS, rk.evaluation
     attacks = (
         _pgd(values.eval_both, seed),
-        rk.attacks.TokenSubstitution(
-            values.eval_substitutions, values.eval_candidates, seed=seed
-        ),
+        rk.attacks.TokenSubstitution(values.eval_substitutions, values.eval_candidates, seed=seed),
     )
     return {
         name: evaluation.Threat(*attacks, protocol=evaluation.protocols.Both(name))

@@ -56,8 +56,7 @@ def main(_):
     reports = read_reports(folders)
     check_comparable(reports)
     protocols = dict.fromkeys(
-        run["budget"]["protocol"]
-        for run in next(iter(reports.values()))[0]["attacks"].values()
+        run["budget"]["protocol"] for run in next(iter(reports.values()))[0]["attacks"].values()
     )
     tables = "\n".join(format_table(reports, protocol) for protocol in protocols)
     print(tables)
@@ -102,9 +101,7 @@ def check_comparable(reports):
     """Refuses reports of other data or other attacks."""
     described = set()
     for report in (report for group in reports.values() for report in group):
-        budgets = {
-            name: _without_seeds(run["budget"]) for name, run in report["attacks"].items()
-        }
+        budgets = {name: _without_seeds(run["budget"]) for name, run in report["attacks"].items()}
         described.add(json.dumps([report["counts"], budgets], sort_keys=True))
     if len(described) > 1:
         raise ValueError(
@@ -126,9 +123,7 @@ def format_table(reports, protocol):
     """Returns the Markdown table of one protocol."""
     first = next(iter(reports.values()))[0]
     attacks = [
-        name
-        for name, run in first["attacks"].items()
-        if run["budget"]["protocol"] == protocol
+        name for name, run in first["attacks"].items() if run["budget"]["protocol"] == protocol
     ]
     columns = [
         (attack, direction)
@@ -205,9 +200,7 @@ def draw_transfer(split):
     """Draws and prints what image attacks on each model do to each other one."""
     models = {run_name(folder): load(folder) for folder in FLAGS.runs}
     attack = rk.attacks.PGD(FLAGS.eval_both, FLAGS.eval_steps, seed=FLAGS.seed)
-    matrix = rk.evaluation.transfer_matrix(
-        models, split, attack, k=int(FLAGS.k), batch_size=128
-    )
+    matrix = rk.evaluation.transfer_matrix(models, split, attack, k=int(FLAGS.k), batch_size=128)
     plain = {
         "names": matrix["names"],
         "recall": matrix["recall"].tolist(),

@@ -44,9 +44,7 @@ def run_audit(model, split):
     """Audits the model on the first hundred images of the split."""
     source = keras.saving.load_model(FLAGS.audit_source) if FLAGS.audit_source else None
     subset = split.subset(min(100, len(split.images)))
-    return rk.evaluation.audit(
-        model, subset, FLAGS.eval_both, source=source, seed=FLAGS.seed
-    )
+    return rk.evaluation.audit(model, subset, FLAGS.eval_both, source=source, seed=FLAGS.seed)
 
 
 def main(_):

@@ -69,9 +69,7 @@ def choose_what_trains(model):
     for modality, choice in choices.items():
         idle = not terms.retrieves() and not terms.refers(modality)
         choices[modality] = "all" if idle else int(choice) if choice.isdigit() else choice
-    model.freeze(
-        **choices, similarity=not terms.retrieves(), batch_norm=FLAGS.freeze_batch_norm
-    )
+    model.freeze(**choices, similarity=not terms.retrieves(), batch_norm=FLAGS.freeze_batch_norm)
     towers = {"images": model.image_encoder, "texts": model.text_encoder}
     for modality, tower in towers.items():
         if FLAGS.lora_rank and choices[modality] not in ("tower", "all"):

@@ -38,9 +38,7 @@ def build_model(train):
         sequence_length=FLAGS.sequence_length,
         image_size=(FLAGS.image_size, FLAGS.image_size),
     )
-    return rk.models.build(
-        FLAGS.size, preprocessor, FLAGS.image_tower, dropout=FLAGS.dropout
-    )
+    return rk.models.build(FLAGS.size, preprocessor, FLAGS.image_tower, dropout=FLAGS.dropout)
 
 
 def main(_):

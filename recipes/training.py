@@ -20,9 +20,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_list(
         "terms", None, "Weights instead of the preset's: clean=0.1,adversarial_pairs=0.9."
     )
-    common_flags.define_budget(
-        "image_epsilon", 8 / 255, "Training budget, linf on [0, 1]."
-    )
+    common_flags.define_budget("image_epsilon", 8 / 255, "Training budget, linf on [0, 1].")
     flags.DEFINE_integer("image_steps", 2, "PGD steps on images in training.")
     flags.DEFINE_enum(
         "text_attack", "embeddings", ["embeddings", "tokens", "characters"], "On texts."
@@ -34,9 +32,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
     flags.DEFINE_integer("epochs", epochs, "Passes over the images.")
     flags.DEFINE_integer("batch_size", 64, "Image-caption pairs in a batch.")
-    flags.DEFINE_float(
-        "learning_rate", learning_rate, "Peak of a warm-up and cosine schedule."
-    )
+    flags.DEFINE_float("learning_rate", learning_rate, "Peak of a warm-up and cosine schedule.")
     flags.DEFINE_float("weight_decay", weight_decay, "Of AdamW.")
     flags.DEFINE_float("shift", 0.1, "Augmentation: the most an image moves, of its side.")
     flags.DEFINE_bool("mirror", False, "Augmentation: mirror half of the images.")

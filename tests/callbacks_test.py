@@ -82,9 +82,7 @@ def warmed():
     recorder = Recorder()
     data = make_data()
     callbacks = [EpsilonWarmup(8), recorder]
-    trainer.fit(
-        data, batch_size=4, epochs=2, validation_data=data, callbacks=callbacks, verbose=0
-    )
+    trainer.fit(data, batch_size=4, epochs=2, validation_data=data, callbacks=callbacks, verbose=0)
     return trainer, recorder
 
 

@@ -17,7 +17,5 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     assert report["counts"]["images"] == 64
     clean, pgd = report["clean"], report["attacks"]["pgd"]
     # An attack that keeps its best iterate cannot help retrieval.
-    assert (
-        pgd["image_to_text"]["mean_rank"] >= clean["image_to_text"]["mean_rank"]
-    )
+    assert pgd["image_to_text"]["mean_rank"] >= clean["image_to_text"]["mean_rank"]
     assert "image->text" in capsys.readouterr().out

@@ -43,9 +43,7 @@ def captions(tmp_path_factory):
 
 def run(recipe, *flags):
     command = [sys.executable, str(ROOT / "recipes" / recipe), *flags]
-    result = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=dict(os.environ)
-    )
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=dict(os.environ))
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 

@@ -6,9 +6,7 @@ from rocmr_keras.backend import UNROLLED_STEPS
 from rocmr_keras.backend import discard_updates
 
 
-def projected_ascent(
-    start, clean, loss_fn, step, num_steps, keep_best=True, momentum=0.0
-):
+def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True, momentum=0.0):
     """Climbs a per-example loss by steps that stay within a budget.
 
     Args:

@@ -40,9 +40,7 @@ class Attack(keras.layers.Layer):
         self.built = True
 
     def _counter(self, name, initializer):
-        return self.add_weight(
-            shape=(), initializer=initializer, trainable=False, name=name
-        )
+        return self.add_weight(shape=(), initializer=initializer, trainable=False, name=name)
 
     def __setattr__(self, name, value):
         settings = getattr(self, "_settings", ())
@@ -112,9 +110,7 @@ def keep_better(best, best_losses, candidate, candidate_losses):
     Returns:
         Tuple of the better inputs and their losses `(batch,)`.
     """
-    better = ops.logical_and(
-        candidate_losses > best_losses, ops.isfinite(candidate_losses)
-    )
+    better = ops.logical_and(candidate_losses > best_losses, ops.isfinite(candidate_losses))
     kept = where_example(better, candidate, best)
     return kept, ops.where(better, candidate_losses, best_losses)
 

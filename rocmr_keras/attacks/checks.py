@@ -20,8 +20,7 @@ def check_count(name, value, least=1):
     """Returns `value` if it is an int of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(
-            f"`{name}` must be an integer of at least {least}. "
-            f"Received: {name}={value!r}."
+            f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}."
         )
     return value
 

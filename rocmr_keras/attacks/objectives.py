@@ -32,9 +32,7 @@ class Target:
             Defaults to `None`.
     """
 
-    def __init__(
-        self, gallery, positives, scale=1.0, clean=None, symmetric=False, excluded=None
-    ):
+    def __init__(self, gallery, positives, scale=1.0, clean=None, symmetric=False, excluded=None):
         if symmetric and clean is None:
             raise ValueError(
                 "`symmetric=True` needs the clean embeddings of the batch. "

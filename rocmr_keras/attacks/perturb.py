@@ -43,9 +43,7 @@ def perturb_images(
     return attack(images, loss_fn=loss_fn, start=start)
 
 
-def perturb_texts(
-    model, attack, batch, target, objective="contrastive", normalize=True
-):
+def perturb_texts(model, attack, batch, target, objective="contrastive", normalize=True):
     """Attacks texts against fixed image embeddings.
 
     Args:
@@ -90,9 +88,7 @@ def perturb_texts(
             ops.logical_not(special),
             _whole_words(model),
         )
-        found = attack(
-            token_ids, loss_fn=loss_fn, positions=positions, vocabulary=vocabulary
-        )
+        found = attack(token_ids, loss_fn=loss_fn, positions=positions, vocabulary=vocabulary)
         return {"adversarial_token_ids": found}
     embeddings = ops.cast(model.embed_tokens(token_ids), "float32")
     found = attack(embeddings, loss_fn=loss_fn, positions=positions)

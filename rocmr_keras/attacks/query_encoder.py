@@ -92,9 +92,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
             return model.encode_images(images, training=False)
         if "adversarial_token_ids" in batch or "text_perturbation" in batch:
             return encode_adversarial_texts(model, batch)
-        return model.encode_texts(
-            batch["token_ids"], batch["padding_mask"], training=False
-        )
+        return model.encode_texts(batch["token_ids"], batch["padding_mask"], training=False)
 
     def _target(self, batch, clean):
         positives = batch.get("positives")
@@ -110,9 +108,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         )
 
     def _constant(self, name, value, dtype):
-        weight = self.add_weight(
-            shape=value.shape, dtype=dtype, trainable=False, name=name
-        )
+        weight = self.add_weight(shape=value.shape, dtype=dtype, trainable=False, name=name)
         weight.assign(value)
         return weight
 

@@ -24,9 +24,7 @@ def value_and_grad(function):
             with discard_updates():
                 losses = function(inputs)
             total = tf.reduce_sum(losses)
-        gradient = tape.gradient(
-            total, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        gradient = tape.gradient(total, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return losses, gradient
 
     return wrapped

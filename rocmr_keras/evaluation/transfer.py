@@ -8,9 +8,7 @@ from rocmr_keras.metrics.ranks import recall_at_k
 _DIRECTIONS = {"images": "image_to_text", "texts": "text_to_image"}
 
 
-def transfer_matrix(
-    models, split, attack, objective="contrastive", k=1, batch_size=64, verbose=1
-):
+def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_size=64, verbose=1):
     """Attacks the queries on each model, and lets every model answer them.
 
     The diagonal is the white-box attack. A model that is hurt more by what was found on

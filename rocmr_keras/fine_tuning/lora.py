@@ -47,8 +47,7 @@ def enable_lora(tower, rank, alpha=None):
     """
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ValueError(
-            f"`rank` must be an integer of at least 1. Received: rank={rank!r}. "
-            "4 to 16 are usual."
+            f"`rank` must be an integer of at least 1. Received: rank={rank!r}. 4 to 16 are usual."
         )
     check_no_lora(tower)
     layers = [tower, *blocks.sublayers(tower, recursive=True)]

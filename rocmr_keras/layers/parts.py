@@ -81,14 +81,10 @@ def image_norm(kind, dim, name, dtype=None):
     if kind == "batch":
         # At Keras's momentum of 0.99 the moving statistics, which the attack
         # reads, lag hundreds of steps behind the weights.
-        layer = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, name=name, dtype=dtype
-        )
+        layer = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
     elif kind == "group":
         groups = 1 if dim % GROUP_WIDTH else dim // GROUP_WIDTH
-        layer = keras.layers.GroupNormalization(
-            groups, epsilon=1e-5, name=name, dtype=dtype
-        )
+        layer = keras.layers.GroupNormalization(groups, epsilon=1e-5, name=name, dtype=dtype)
     elif kind == "none":
         layer = keras.layers.Identity(name=name, dtype=dtype)
     else:

@@ -56,9 +56,7 @@ class ResidualBlock(keras.layers.Layer):
         self.norm_1 = parts.image_norm(self.normalization, width, "norm_1", policy)
         self.conv_1 = parts.convolution(width, width, "conv_1", policy)
         self.norm_2 = parts.image_norm(self.normalization, width, "norm_2", policy)
-        self.conv_2 = parts.convolution(
-            width, width, "conv_2", policy, kernel_initializer="zeros"
-        )
+        self.conv_2 = parts.convolution(width, width, "conv_2", policy, kernel_initializer="zeros")
 
     def call(self, inputs, training=None):
         # `training` reaches the normalisation through Keras's call context.

@@ -50,9 +50,7 @@ class SimilarityHead(keras.layers.Layer):
         - [Zhai et al., 2023](https://arxiv.org/abs/2303.15343)
     """
 
-    def __init__(
-        self, initial_temperature=0.07, use_bias=False, max_scale=MAX_SCALE, **kwargs
-    ):
+    def __init__(self, initial_temperature=0.07, use_bias=False, max_scale=MAX_SCALE, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         _check(initial_temperature, max_scale)

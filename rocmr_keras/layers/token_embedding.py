@@ -65,9 +65,7 @@ class TokenEmbedding(keras.layers.Layer):
         return look_up(self.embeddings, token_ids)
 
     def compute_output_spec(self, token_ids):
-        return keras.KerasTensor(
-            (*token_ids.shape, self.embedding_dim), self.variable_dtype
-        )
+        return keras.KerasTensor((*token_ids.shape, self.embedding_dim), self.variable_dtype)
 
     def get_config(self):
         config = super().get_config()

@@ -78,17 +78,13 @@ class TransformerBlock(keras.layers.Layer):
         )
         self.attention.build(input_shape, input_shape)
         self.mlp_norm = parts.layer_norm(width, "mlp_norm", policy)
-        self.mlp_in = parts.dense(
-            width, self.mlp_dim, "mlp_in", policy, activation=self.activation
-        )
+        self.mlp_in = parts.dense(width, self.mlp_dim, "mlp_in", policy, activation=self.activation)
         self.mlp_out = parts.dense(self.mlp_dim, width, "mlp_out", policy)
         self.drop = keras.layers.Dropout(self.dropout, dtype=policy, name="drop")
 
     def call(self, inputs, padding_mask=None, training=None):
         x = self.attention_norm(inputs)
-        x = self.attention(
-            x, x, attention_mask=_attention_mask(padding_mask), training=training
-        )
+        x = self.attention(x, x, attention_mask=_attention_mask(padding_mask), training=training)
         x = inputs + self.drop(x, training=training)
         hidden = self.mlp_out(self.mlp_in(self.mlp_norm(x)))
         return x + self.drop(hidden, training=training)
@@ -115,8 +111,7 @@ def _check_block(hidden_dim, num_heads, dropout):
         )
     if not 0 <= dropout < 1:
         raise ValueError(
-            f"`dropout` must be in [0, 1). Received: dropout={dropout}. "
-            "Use 0.0 for none."
+            f"`dropout` must be in [0, 1). Received: dropout={dropout}. Use 0.0 for none."
         )
 
 

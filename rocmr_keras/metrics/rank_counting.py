@@ -35,9 +35,7 @@ class Levels:
             items counts as none, however far beyond it is.
     """
 
-    def __init__(
-        self, queries, gallery, relevance, chosen=None, matches=None, axis=0, depth=None
-    ):
+    def __init__(self, queries, gallery, relevance, chosen=None, matches=None, axis=0, depth=None):
         matches = gallery if matches is None else matches
         check_pair(queries, gallery)
         check_pair(queries, matches)

@@ -125,9 +125,7 @@ class Adapter(keras.Model):
             return ops.take(ops.convert_to_tensor(self.embedding_table), token_ids, axis=0)
         return _run(self.embed_function, False, token_ids)
 
-    def encode_text_embeddings(
-        self, embeddings, padding_mask, training=False, normalize=True
-    ):
+    def encode_text_embeddings(self, embeddings, padding_mask, training=False, normalize=True):
         """Encodes captions from their token embeddings on."""
         padding_mask = ops.convert_to_tensor(padding_mask, dtype="bool")
         x = _run(self.text_function, training, embeddings, padding_mask)

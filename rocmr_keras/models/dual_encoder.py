@@ -158,9 +158,7 @@ class DualEncoder(Presets, keras.Model):
         """Looks up the text tower's `(B, L, D)` rows of `(B, L)` tokens."""
         return self.text_encoder.embed(ops.convert_to_tensor(token_ids, dtype="int32"))
 
-    def encode_text_embeddings(
-        self, embeddings, padding_mask, training=False, normalize=True
-    ):
+    def encode_text_embeddings(self, embeddings, padding_mask, training=False, normalize=True):
         """Encodes captions from their token embeddings on.
 
         Args:

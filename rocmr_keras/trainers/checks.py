@@ -70,9 +70,7 @@ def check_frozen(terms, model):
                 trained |= {id(weight) for weight in layer.trainable_weights}
     idle = [weight.path for weight in model.trainable_weights if id(weight) not in trained]
     if idle:
-        others = ["images"] * (not terms.refers("images")) + ["texts"] * (
-            not terms.refers("texts")
-        )
+        others = ["images"] * (not terms.refers("images")) + ["texts"] * (not terms.refers("texts"))
         frozen = [*(f'{name}="all"' for name in others), "similarity=True"]
         raise ValueError(
             "Weights that the terms do not train must be frozen. Received: trainable "

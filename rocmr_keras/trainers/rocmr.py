@@ -106,9 +106,7 @@ class RoCMR(AdversarialSteps, keras.Model):
         checks.check_frozen(self.terms, model)
         self.reference = self._make_reference(reference)
         self.recall_tracker = keras.metrics.Mean(name="recall_at_1")
-        self.adversarial_recall_tracker = keras.metrics.Mean(
-            name="adversarial_recall_at_1"
-        )
+        self.adversarial_recall_tracker = keras.metrics.Mean(name="adversarial_recall_at_1")
         self.built = True
 
     def _make_reference(self, reference):
@@ -128,9 +126,7 @@ class RoCMR(AdversarialSteps, keras.Model):
             if attack and (not training or self.terms.uses(f"adversarial_{modality}"))
         }
         goals = {name: self._attack_objective(name) for name in attacks}
-        return views.perturb(
-            self.dual_encoder, attacks, goals, batch, self.terms.text_first
-        )
+        return views.perturb(self.dual_encoder, attacks, goals, batch, self.terms.text_first)
 
     def call(self, batch, training=False):
         def encodes(view):
@@ -138,9 +134,7 @@ class RoCMR(AdversarialSteps, keras.Model):
 
         return views.encode(self.dual_encoder, self.terms, batch, encodes, training)
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         parts = self.dual_encoder, self.terms, self.retrieval_loss
         total = objective.total_loss(*parts, x, y_pred)
         for extra in self.losses:

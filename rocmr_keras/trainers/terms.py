@@ -117,9 +117,7 @@ class Terms:
 
     def retrieves(self, view=None):
         """Returns whether a retrieval term, or one with the view, has a weight."""
-        return any(
-            weight and (view is None or view in views) for weight, *views in self.blocks()
-        )
+        return any(weight and (view is None or view in views) for weight, *views in self.blocks())
 
     def measures(self, view):
         """Returns whether a distance to the reference needs the view."""
@@ -176,9 +174,7 @@ PRESETS = {
     # Gan et al., 2020 (arXiv:2006.06195): one side perturbed at a time, against the other
     # side clean. There region features are perturbed, here pixels; its divergence weighs
     # 1.0 to 1.5 of the clean term, which is 0.5 here.
-    "villa": Terms(
-        clean=0.5, adversarial_images=0.25, adversarial_texts=0.25, consistency=0.5
-    ),
+    "villa": Terms(clean=0.5, adversarial_images=0.25, adversarial_texts=0.25, consistency=0.5),
 }
 
 

@@ -198,9 +198,7 @@ def test_the_margin_ratio_ignores_the_scale_and_needs_three_items(target):
     embeddings = ops.convert_to_tensor(unit_rows(2, 3))
     losses = objectives.margin_ratio(embeddings, target)
     again = objectives.margin_ratio(0.01 * embeddings, target)
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(again), ops.convert_to_numpy(losses), rtol=1e-4
-    )
+    np.testing.assert_allclose(ops.convert_to_numpy(again), ops.convert_to_numpy(losses), rtol=1e-4)
     small = Target(target.gallery[:2], np.eye(3, 2, dtype=bool))
     with pytest.raises(ValueError, match="Received: a gallery of 2. Use 'margin'"):
         objectives.margin_ratio(embeddings, small)

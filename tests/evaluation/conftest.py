@@ -148,9 +148,7 @@ def threats():
     return {
         "pgd": PGD(0.2, **steady),
         "noise": RandomNoise(0.2, seed=0),
-        "words": Threat(
-            text_attack=TokenSubstitution(1, num_candidates=8), objective="margin"
-        ),
+        "words": Threat(text_attack=TokenSubstitution(1, num_candidates=8), objective="margin"),
         "strong": Threat(PGD(0.5, **steady), EmbeddingPGD(0.9, **steady), protocol="both"),
     }
 

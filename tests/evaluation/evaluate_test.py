@@ -78,9 +78,10 @@ def test_protocol_both_covers_both_directions(report):
         assert set(run[name]) == set(DIRECTIONS)
     assert set(run["stalled_share"]) == {"images", "texts"}
     assert run["budget"]["protocol"] == "both"
-    assert run["image_to_text"]["recall_at_1"] < report["attacks"]["pgd"]["image_to_text"][
-        "recall_at_1"
-    ]
+    assert (
+        run["image_to_text"]["recall_at_1"]
+        < report["attacks"]["pgd"]["image_to_text"]["recall_at_1"]
+    )
 
 
 def test_the_report_is_plain_and_finite(report):
@@ -91,9 +92,7 @@ def test_the_report_is_plain_and_finite(report):
 def test_the_same_report_again_whatever_was_run_before(model, split, report):
     """An attack starts from its seed, not from where an earlier run left it."""
     attack = PGD(0.2, num_steps=2, seed=3)
-    reports = [
-        evaluate(model, split, {"pgd": attack}, batch_size=4, verbose=0) for _ in range(2)
-    ]
+    reports = [evaluate(model, split, {"pgd": attack}, batch_size=4, verbose=0) for _ in range(2)]
     assert reports[0] == reports[1]
     assert reports[0]["clean"] == report["clean"]
 

@@ -25,8 +25,7 @@ def layer_norm(x, gamma, beta):
 
 def attend(x, padding_mask, weights):
     query, key, value = (
-        np.einsum("bld,dhk->bhlk", x, weights[i]) + weights[i + 1][None, :, None]
-        for i in (0, 2, 4)
+        np.einsum("bld,dhk->bhlk", x, weights[i]) + weights[i + 1][None, :, None] for i in (0, 2, 4)
     )
     scores = query @ key.swapaxes(2, 3) / np.sqrt(query.shape[-1])
     scores = np.where(padding_mask[:, None, None], scores, -np.inf)

@@ -108,9 +108,7 @@ def test_both_ways_equal_one_way_after_the_other(kind, block_size):
             for ranking, expected in zip(rankings, (forward, backward), strict=True):
                 np.testing.assert_array_equal(ranking.queries, expected.queries)
                 np.testing.assert_array_equal(ranking.ranks, expected.ranks)
-                np.testing.assert_array_equal(
-                    ranking.average_precision, expected.average_precision
-                )
+                np.testing.assert_array_equal(ranking.average_precision, expected.average_precision)
 
 
 @pytest.mark.parametrize("kind", ["ties", "unit"])

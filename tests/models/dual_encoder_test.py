@@ -75,9 +75,7 @@ def test_parts_equal_the_whole(model):
     np.testing.assert_allclose(images, outputs["image_embeddings"], atol=1e-6)
     rows = model.embed_tokens(TOKEN_IDS)
     texts = model.encode_text_embeddings(rows, BATCH["padding_mask"])
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(texts), outputs["text_embeddings"], atol=1e-6
-    )
+    np.testing.assert_allclose(ops.convert_to_numpy(texts), outputs["text_embeddings"], atol=1e-6)
 
 
 def test_similarity_and_logits(model):

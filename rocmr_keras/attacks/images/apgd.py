@@ -160,9 +160,7 @@ def checkpoint_windows(num_steps):
     Returns:
         Float32 array `(num_steps,)`.
     """
-    window, shrinkage, least = (
-        max(int(share * num_steps), 1) for share in (0.22, 0.03, 0.06)
-    )
+    window, shrinkage, least = (max(int(share * num_steps), 1) for share in (0.22, 0.03, 0.06))
     windows, end = np.zeros(num_steps, "float32"), 0
     while end + window <= num_steps:
         end += window
@@ -207,15 +205,10 @@ def _at_checkpoint(state, window):
         "losses": ops.where(halved, state["best_losses"], state["losses"]),
         "step_size": ops.where(halved, state["step_size"] / 2.0, state["step_size"]),
         "was_halved": at_checkpoint(ops.cast(halved, "float32"), state["was_halved"]),
-        "best_at_checkpoint": at_checkpoint(
-            state["best_losses"], state["best_at_checkpoint"]
-        ),
-        "improvements": at_checkpoint(
-            ops.zeros_like(state["improvements"]), state["improvements"]
-        ),
+        "best_at_checkpoint": at_checkpoint(state["best_losses"], state["best_at_checkpoint"]),
+        "improvements": at_checkpoint(ops.zeros_like(state["improvements"]), state["improvements"]),
     }
 
 
 def _per_example(values, inputs):
     return ops.reshape(values, (-1,) + (1,) * (len(inputs.shape) - 1))
-

@@ -128,9 +128,7 @@ class PGD(Attack):
         found, losses, stalled = projected_ascent(
             start, inputs, loss_fn, step, self.num_steps, self.keep_best, self.momentum
         )
-        self.count_gradients(
-            stalled, ops.cast(ops.shape(inputs)[0] * self.num_steps, "float32")
-        )
+        self.count_gradients(stalled, ops.cast(ops.shape(inputs)[0] * self.num_steps, "float32"))
         return found, losses
 
     def get_config(self):

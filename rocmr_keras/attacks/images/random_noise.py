@@ -32,9 +32,7 @@ class RandomNoise(Attack):
 
     modality = "images"
 
-    def __init__(
-        self, epsilon, norm="linf", value_range=(0.0, 1.0), seed=None, **kwargs
-    ):
+    def __init__(self, epsilon, norm="linf", value_range=(0.0, 1.0), seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
         self.epsilon = check_budget("epsilon", epsilon)
         self.norm = norm

@@ -78,9 +78,7 @@ class Square(Attack):
         sides = square_sides(self.num_steps, self.initial_share, height, width)
         sides = ops.convert_to_tensor(sides)
         # All draws at once: a seed cannot advance inside a compiled loop.
-        places = keras.random.uniform(
-            (self.num_steps, count, 2), seed=self.seed_generator
-        )
+        places = keras.random.uniform((self.num_steps, count, 2), seed=self.seed_generator)
         colors = radius * self._signs((self.num_steps, count, 1, 1, channels))
         stripes = radius * self._signs((count, 1, width, channels))
 

@@ -20,12 +20,8 @@ class Separate(JointAttack):
     def search(self, scene):
         clean = scene.clean()
         return {
-            "images": scene.attack_images(
-                self.image_attack, self.objective, clean["token_ids"]
-            ),
-            "token_ids": scene.attack_texts(
-                self.text_attack, self.objective, clean["images"]
-            ),
+            "images": scene.attack_images(self.image_attack, self.objective, clean["token_ids"]),
+            "token_ids": scene.attack_texts(self.text_attack, self.objective, clean["images"]),
         }
 
     def get_config(self):

@@ -29,9 +29,7 @@ class SetGuidance(JointAttack):
     def search(self, scene):
         images = scene.clean()["images"]
         token_ids = scene.attack_texts(self.text_attack, "similarity", images)
-        images = scene.attack_images(
-            self.image_attack, "similarity", token_ids, scales=self.scales
-        )
+        images = scene.attack_images(self.image_attack, "similarity", token_ids, scales=self.scales)
         token_ids = scene.attack_texts(self.text_attack, "similarity", images)
         return {"images": images, "token_ids": token_ids}
 

@@ -79,9 +79,7 @@ class CharacterEdits(CharacterAttack):
         (arXiv:2506.03355).
     """
 
-    def __init__(
-        self, num_edits=1, num_positions=20, alphabet=LETTERS, dictionary=None, seed=None
-    ):
+    def __init__(self, num_edits=1, num_positions=20, alphabet=LETTERS, dictionary=None, seed=None):
         super().__init__(num_edits, alphabet, dictionary, seed)
         if num_positions is not None:
             check_count("num_positions", num_positions)

@@ -86,9 +86,7 @@ class EmbeddingPGD(Attack):
         found, _, stalled = projected_ascent(
             start, inputs, loss_fn, step, self.num_steps, self.keep_best
         )
-        self.count_gradients(
-            stalled, ops.cast(ops.shape(inputs)[0] * self.num_steps, "float32")
-        )
+        self.count_gradients(stalled, ops.cast(ops.shape(inputs)[0] * self.num_steps, "float32"))
         return found
 
     def get_config(self):

@@ -86,9 +86,7 @@ class NearestNeighbors(Candidates):
         size = cosines.shape[-1]
         tokens = ops.arange(size, dtype=token_ids.dtype)
         rivals = ops.logical_and(vocabulary.allowed, tokens != token_ids[..., None])
-        nearest, _ = ops.top_k(
-            ops.where(rivals, cosines, -2.0), min(self.num_neighbors, size)
-        )
+        nearest, _ = ops.top_k(ops.where(rivals, cosines, -2.0), min(self.num_neighbors, size))
         return nearest[..., -1:]
 
     def get_config(self):
@@ -116,9 +114,7 @@ class WholeWords(Candidates):
         followed = ops.take(continues, token_ids[:, 1:], axis=0)
         nothing = ops.zeros_like(token_ids[:, :1], dtype="bool")
         followed = ops.concatenate([followed, nothing], axis=1)
-        alone = ops.logical_and(
-            ops.take(is_whole, token_ids, axis=0), ops.logical_not(followed)
-        )
+        alone = ops.logical_and(ops.take(is_whole, token_ids, axis=0), ops.logical_not(followed))
         return ops.logical_and(alone[..., None], is_whole)
 
 

@@ -115,9 +115,7 @@ class TokenSubstitution(Attack):
         losses, gradient, stalled = safe_gradient(loss_fn, self._near(rows))
         if self.random_start:
             losses = forward(loss_fn, rows)
-        self.count_gradients(
-            ops.sum(stalled), ops.cast(ops.shape(token_ids)[0], "float32")
-        )
+        self.count_gradients(ops.sum(stalled), ops.cast(ops.shape(token_ids)[0], "float32"))
         swaps = Swaps(
             token_ids,
             ops.reshape(positions, (-1, length)),

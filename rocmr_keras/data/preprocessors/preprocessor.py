@@ -97,9 +97,7 @@ class Preprocessor(BasePreprocessor):
     @property
     def whole_word_mask(self):
         """Bool array `(vocabulary_size,)`: True where a piece begins a word and is not special."""
-        return np.array(
-            [not (p.startswith("##") or _is_bracketed(p)) for p in self.vocabulary]
-        )
+        return np.array([not (p.startswith("##") or _is_bracketed(p)) for p in self.vocabulary])
 
     def _lay_out(self, texts):
         tf = tensorflow()

@@ -134,6 +134,5 @@ def _check(epsilon, names):
     unknown = [name for name in names if name not in CHECKS]
     if unknown:
         raise ValueError(
-            f"`checks` must be among {list(CHECKS)}. Received: checks={names}. "
-            f"Leave out {unknown}."
+            f"`checks` must be among {list(CHECKS)}. Received: checks={names}. Leave out {unknown}."
         )

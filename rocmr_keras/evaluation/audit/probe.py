@@ -63,9 +63,7 @@ class Probe:
         """
         clean = self.bench.clean
         objective = objective or self.objective
-        encoder = QueryEncoder(
-            self.model, "images", attack, objective, clean.texts, clean.text_ids
-        )
+        encoder = QueryEncoder(self.model, "images", attack, objective, clean.texts, clean.text_ids)
         found = []
         for epsilon in epsilons or [self.epsilon]:
             attack.epsilon_scale.assign(epsilon)

@@ -41,9 +41,7 @@ class TextLosses(keras.Model):
 
     def call(self, batch):
         model = self.dual_encoder
-        embeddings = model.encode_texts(
-            batch["token_ids"], batch["padding_mask"], training=False
-        )
+        embeddings = model.encode_texts(batch["token_ids"], batch["padding_mask"], training=False)
         target = Target(
             gallery=ops.convert_to_tensor(self.gallery),
             positives=batch["positives"],

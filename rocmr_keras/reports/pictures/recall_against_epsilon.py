@@ -49,9 +49,7 @@ def recall_against_epsilon(path, curves, title=None, chance=None, metric="recall
         figure = Figure(figsize=(8.0, 4.5), dpi=150, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
         axes = figure.add_subplot()
-        for (label, curve), color, marker in zip(
-            curves.items(), _COLORS, _MARKERS, strict=False
-        ):
+        for (label, curve), color, marker in zip(curves.items(), _COLORS, _MARKERS, strict=False):
             epsilon, recall = (np.asarray(curve[key], float) for key in ("epsilon", "recall"))
             order = np.argsort(epsilon)
             axes.plot(

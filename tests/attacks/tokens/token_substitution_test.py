@@ -30,9 +30,7 @@ def substitute(model, batch, make_target):
 
 
 @pytest.mark.parametrize("objective", ["margin", "contrastive", "similarity"])
-def test_all_candidates_equal_exhaustive_search(
-    objective, batch, ordinary, substitute, losses_of
-):
+def test_all_candidates_equal_exhaustive_search(objective, batch, ordinary, substitute, losses_of):
     token_ids = batch["token_ids"]
     swaps = np.tile(token_ids, (6 * 50, 1, 1))
     for swap, (position, token) in zip(swaps, np.ndindex(6, 50)):

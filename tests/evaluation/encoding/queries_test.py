@@ -37,9 +37,7 @@ def test_embeddings_are_those_of_the_model(clean, model, split):
 @pytest.mark.processor
 def test_ranks_equal_the_naive_ones(clean):
     scores = clean.images @ clean.texts.T
-    expected = [
-        naive_rank(row, clean.text_ids == id_) for row, id_ in zip(scores, clean.image_ids)
-    ]
+    expected = [naive_rank(row, clean.text_ids == id_) for row, id_ in zip(scores, clean.image_ids)]
     ranks = query_ranks(clean.images, clean.texts, clean.image_ids, clean.text_ids)
     assert ranks.tolist() == expected
     assert expected[:6] == [1] * 6 and expected[6] > 1

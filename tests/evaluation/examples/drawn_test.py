@@ -66,9 +66,7 @@ def test_pairs_hold_what_the_sheet_shows(pairs, split):
         assert pair["caption"] in split.captions
         assert pair["adversarial_caption"] != pair["caption"]
         assert pair["retrieved_caption"] in split.captions
-        shapes = {
-            pair[name].shape for name in ("image", "adversarial_image", "retrieved_image")
-        }
+        shapes = {pair[name].shape for name in ("image", "adversarial_image", "retrieved_image")}
         assert shapes == {(4, 4, 3)}
         assert np.abs(pair["image"] - pair["adversarial_image"]).max() <= 0.2 + 1e-6
         before, after = pair["text_rank"]
