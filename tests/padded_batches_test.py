@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from rocmr_keras.padded_batches import in_batches
+
+
+@pytest.mark.parametrize("count, batch_size", [(7, 3), (6, 3), (2, 5), (1, 1)])
+def test_every_example_once_in_batches_of_one_size(count, batch_size):
+    seen = []
+
+    def step(positions):
+        seen.append(positions)
+        return {"twice": 2 * positions, "pair": np.stack([positions, positions], axis=1)}
+
+    found = in_batches(step, count, batch_size)
+    assert {len(positions) for positions in seen} == {batch_size}
+    assert found["twice"].tolist() == [2 * i for i in range(count)]
+    assert found["pair"].shape == (count, 2)
+
+
+def test_the_last_batch_is_filled_up_with_its_own_examples():
+    seen = []
+    in_batches(lambda positions: seen.append(positions) or {"x": positions}, 8, 5)
+    assert seen[-1].tolist() == [5, 6, 7, 5, 6]
