@@ -98,7 +98,9 @@ def test_kerashub_is_imported_where_it_is_used():
 def test_metrics_are_numpy_only():
     for path in (PACKAGE / "metrics").rglob("*.py"):
         roots = {module.partition(".")[0] for module in imported_modules(path)}
-        assert roots <= {"rocmr_keras", "numpy"} | sys.stdlib_module_names, path
+        # The one package that holds ground truth is asked for inside a function.
+        known = {"rocmr_keras", "numpy", "eccv_caption"}
+        assert roots <= known | sys.stdlib_module_names, path
 
 
 def test_every_room_is_in_the_table():
