@@ -22,17 +22,15 @@ logging.getLogger("tensorflow").addFilter(
 
 def write_flags(output):
     """Writes the flags of the run, as `--flagfile` reads them."""
-    os.makedirs(output, exist_ok=True)
     lines = sorted({flag.serialize() for flag in _flags().values()} - {""})
-    with open(os.path.join(output, "flags.txt"), "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
+    with rk.files.replacing(os.path.join(output, "flags.txt")) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def save_model(model, path):
-    """Saves towers, preprocessor and vocabulary, to a temporary name first."""
-    temporary = path.removesuffix(".keras") + ".writing.keras"
-    model.save(temporary)
-    os.replace(temporary, path)
+    """Saves towers, preprocessor and vocabulary, whole or not at all."""
+    with rk.files.replacing(path) as temporary:
+        model.save(temporary)
 
 
 def report(model, split, output, seed, attacks="listed", extra=None):

@@ -9,6 +9,8 @@ import shutil
 import keras
 import numpy as np
 
+from rocmr_keras.files import replacing
+
 
 class Chunks:
     """Finished batches on disk, each written whole.
@@ -40,7 +42,8 @@ class Chunks:
         if not path.exists():
             if any(self.folder.iterdir()):
                 _refuse(folder, "a folder that holds other things")
-            self._write(path, lambda file: file.write(json.dumps(job).encode()))
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(job), "utf-8")
         elif json.loads(path.read_text("utf-8")) != job:
             _refuse(folder, "the chunks of another model, other items or another batch size")
 
@@ -54,7 +57,8 @@ class Chunks:
     def write(self, start, found):
         """Keeps a dict of arrays."""
         if self.folder is not None:
-            self._write(self._path(start), lambda file: np.savez(file, **found))
+            with replacing(self._path(start)) as temporary:
+                np.savez(temporary, **found)
 
     def remove(self):
         """Removes the folder, when the gallery is made."""
@@ -63,14 +67,6 @@ class Chunks:
 
     def _path(self, start):
         return self.folder / f"{start:010d}.npz"
-
-    def _write(self, path, write):
-        temporary = path.with_name(path.name + ".writing")
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
 
 
 def _refuse(folder, what):

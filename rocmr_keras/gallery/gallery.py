@@ -5,7 +5,9 @@ import pathlib
 
 import numpy as np
 
+from rocmr_keras.files import check_free
 from rocmr_keras.files import new_folder
+from rocmr_keras.files import replacing
 from rocmr_keras.gallery.fixed_order import largest_norm
 
 
@@ -138,15 +140,12 @@ def _write_parquet(gallery, path):
             "Parquet is written with pyarrow, which is not installed. Run "
             '`pip install "rocmr-keras[vectors]"`, or pass format="npy".'
         ) from error
-    from rocmr_keras.files import check_free
-
     check_free(path, overwrite=False)
     flat = pyarrow.array(gallery.vectors.ravel())
     vectors = pyarrow.FixedSizeListArray.from_arrays(flat, gallery.vectors.shape[1])
     table = pyarrow.table({"id": gallery.ids, "name": gallery.names, "vector": vectors})
-    temporary = f"{path}.{os.getpid()}.writing"
-    parquet.write_table(table, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        parquet.write_table(table, temporary)
 
 
 def _check_vectors(vectors):

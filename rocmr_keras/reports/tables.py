@@ -1,7 +1,8 @@
 """Writes a report to disk and as a table."""
 
 import json
-import os
+
+from rocmr_keras.files import replacing
 
 _DIRECTIONS = {
     "image_to_text": "image->text",
@@ -13,19 +14,14 @@ _ALWAYS = 2
 
 
 def write_report(path, report):
-    """Writes a report as JSON, to a temporary name first.
+    """Writes a report as JSON; a file of that name is replaced once the new one is whole.
 
     Args:
         path: Path of the file.
         report: Dict of plain values, as `evaluate` returns it.
     """
-    path = os.fspath(path)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    temporary = f"{path}.writing"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=2, allow_nan=False)
-        file.write("\n")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
 def format_report(report):

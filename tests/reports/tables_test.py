@@ -20,6 +20,7 @@ def test_a_figure_that_is_no_number_is_refused_and_the_old_file_kept(tmp_path):
     with pytest.raises(ValueError, match="[Oo]ut of range float"):
         write_report(path, {"recall": float("nan")})
     assert json.loads(path.read_text(encoding="utf-8")) == {"recall": 0.5}
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
 
 
 def test_the_table_has_each_attack_once(report):

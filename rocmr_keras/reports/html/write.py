@@ -1,5 +1,6 @@
 import json
 
+from rocmr_keras.files import replacing
 from rocmr_keras.reports.html.curves import curves as draw_curves
 from rocmr_keras.reports.html.element import element
 from rocmr_keras.reports.html.element import to_html
@@ -12,7 +13,6 @@ from rocmr_keras.reports.html.recalls import recalls
 from rocmr_keras.reports.html.style import STYLE
 from rocmr_keras.reports.html.summary import summary
 from rocmr_keras.reports.pictures.files import check_path
-from rocmr_keras.reports.pictures.files import replacing
 
 
 def write_html_report(path, report, failures=None, curves=None, title="Robust retrieval"):
@@ -66,8 +66,8 @@ def write_html_report(path, report, failures=None, curves=None, title="Robust re
         measured(reports),
     )
     page = to_html(_page(title, main))
-    with replacing(path) as file:
-        file.write(page)
+    with replacing(path) as temporary:
+        temporary.write_bytes(page)
 
 
 def _page(title, main):
