@@ -12,7 +12,7 @@ import numpy as np
 from rocmr_keras.files import replacing
 
 
-class Chunks:
+class FinishedBatches:
     """Finished batches on disk, each written whole.
 
     Args:
@@ -23,7 +23,7 @@ class Chunks:
         batch_size: Int.
 
     Raises:
-        ValueError: If the folder holds other things, or the chunks of another job.
+        ValueError: If the folder holds other things, or the batches of another job.
     """
 
     def __init__(self, folder, model, items, modality, batch_size):
@@ -45,7 +45,7 @@ class Chunks:
             with replacing(path) as temporary:
                 temporary.write_text(json.dumps(job), "utf-8")
         elif json.loads(path.read_text("utf-8")) != job:
-            _refuse(folder, "the chunks of another model, other items or another batch size")
+            _refuse(folder, "the batches of another model, other items or another batch size")
 
     def read(self, start):
         """Returns the dict of arrays of the batch that begins at `start`, or `None`."""
