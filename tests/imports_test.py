@@ -55,8 +55,12 @@ ROOM_FRAMEWORKS = {
 
 
 def imported_modules(path):
+    return imports_of(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imports_of(tree):
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -94,6 +98,15 @@ def test_kerashub_is_imported_where_it_is_used():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             assert "keras_hub" not in names, path
+
+
+def test_models_do_without_the_hub_until_it_is_asked_for():
+    for path in (PACKAGE / "models").glob("*.py"):
+        if path.name != "__init__.py":
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            statements = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+            found = imports_of(ast.Module(statements, type_ignores=[]))
+            assert not [module for module in found if ".hub" in module], path
 
 
 def test_metrics_are_numpy_only():
