@@ -91,21 +91,21 @@ def versions():
 
 def draw(model, split, output, figures, threats):
     """Draws the retrieval sheet, adversarial examples and the recall over epsilon."""
-    pictures, label = rk.reports.pictures, os.path.basename(os.path.normpath(output))
+    label = os.path.basename(os.path.normpath(output))
     rows = rk.evaluation.retrieval_rows(model, split)
     path = os.path.join(output, "retrieval.png")
-    pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, top five")
+    rk.reports.pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, top five")
     strongest = f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}"
     examples = rk.evaluation.adversarial_pairs(
         model, split, threats[strongest].image_attack, threats["tokens"].text_attack
     )
     path = os.path.join(output, "adversarial.png")
     title = f"{label}: {strongest} on images, {FLAGS.eval_substitutions} token on captions"
-    pictures.adversarial_examples(path, examples, title=title)
+    rk.reports.pictures.adversarial_examples(path, examples, title=title)
     if strongest in figures["attacks"]:
-        pictures.recall_against_epsilon(
+        rk.reports.pictures.recall_against_epsilon(
             os.path.join(output, "epsilon.png"),
-            {label: epsilon_curve(figures)},
+            {label: rk.reports.recall_curve([figures])},
             title=f"image->text under PGD-{FLAGS.eval_steps} on the query",
         )
 
@@ -127,16 +127,6 @@ def find_failures(model, split, figures, threats, seed):
         for name in (f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}", "tokens")
         if name in figures["attacks"]
     }
-
-
-def epsilon_curve(figures):
-    """Returns image-to-text recall@1 over the budgets, from the clean one on."""
-    epsilons = common_flags.parse_budgets(FLAGS.eval_epsilons)
-    runs = [figures["clean"]]
-    for written in FLAGS.eval_epsilons:
-        runs.append(figures["attacks"][f"pgd{FLAGS.eval_steps} {written}"])
-    recalls = [run["image_to_text"]["recall_at_1"] for run in runs]
-    return {"epsilon": [0.0, *epsilons], "recall": recalls}
 
 
 def _flags():

@@ -1,6 +1,8 @@
 """Who may import whom: reads the imports and holds the table of BUILD_NOTES.md."""
 
 import ast
+import importlib
+import inspect
 import pathlib
 import re
 import sys
@@ -10,6 +12,7 @@ import pytest
 import rocmr_keras
 
 PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
+RECIPES = sorted(pathlib.Path(__file__).parents[1].joinpath("recipes").glob("*.py"))
 FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub"}
 
 ALLOWED = {
@@ -127,3 +130,54 @@ def test_only_one_file_replaces_files():
         if path != PACKAGE / "files.py":
             text = path.read_text(encoding="utf-8")
             assert not re.search(r"os\.(replace|rename|fsync)|mkstemp|NamedTemporary", text), path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_recipes_import_the_package_and_its_rooms(path):
+    for module in imported_modules(path):
+        root, _, room = module.partition(".")
+        if root == "rocmr_keras":
+            assert not room.startswith("_") and "." not in room, module
+        elif path.name != "benchmark_serving.py":
+            assert root not in ("tensorflow", "jax", "torch"), module
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_recipes_use_public_names(path):
+    for name in names_of_the_package(path):
+        value, parts = rocmr_keras, name.split(".")
+        for place, part in enumerate(parts):
+            if not inspect.ismodule(value):
+                break
+            value = public(value, part, ".".join(parts[:place]))
+        # Under another name what is used of a room could not be followed.
+        assert not inspect.ismodule(value), f"{name} is a room, no name of one"
+
+
+def names_of_the_package(path):
+    """Chains such as `attacks.joint.SCHEDULES` for `rk.attacks.joint.SCHEDULES`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {"rk": ""}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "rocmr_keras":
+            names |= {alias.name: f"{alias.name}." for alias in node.names}
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Attribute, ast.Name)) and id(node) not in inner:
+            chain = ast.unparse(node)
+            root, _, rest = chain.partition(".")
+            # A chain that goes on behind a call begins with another, which comes by itself.
+            if root in names and re.fullmatch(r"[\w.]+", chain):
+                yield names[root] + rest
+
+
+def public(module, name, where):
+    """Returns what a room offers under a name; a room in a room counts as offered."""
+    offered = getattr(module, "__all__", None)
+    if offered is None:
+        assert not name.startswith("_"), f"{where}.{name}"
+    elif name not in offered:
+        module = importlib.import_module(f"{module.__name__}.{name}")
+        assert hasattr(module, "__all__"), f"{where}.{name} is not public"
+        return module
+    return getattr(module, name)

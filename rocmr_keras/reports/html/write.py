@@ -1,6 +1,5 @@
-import json
-
 from rocmr_keras.files import replacing
+from rocmr_keras.reports.comparison import check_comparable
 from rocmr_keras.reports.html.curves import curves as draw_curves
 from rocmr_keras.reports.html.element import element
 from rocmr_keras.reports.html.element import to_html
@@ -89,30 +88,10 @@ def _check_reports(report):
             "`report` must have counts, clean figures and attacks, or be a dict of such. Received: "
             f"{type(report).__name__} {report!r:.60}. Pass what `evaluate` returns."
         )
-    described = {
-        json.dumps([entry["counts"], _budgets(entry)], sort_keys=True) for entry in report.values()
-    }
-    if len(described) > 1:
-        raise ValueError(
-            "Reports on one page must be of the same data and the same attacks. Received: "
-            f"{len(described)} different ones, labels {list(report)}. Write a page for each."
-        )
+    check_comparable(report)
     return {str(label): entry for label, entry in report.items()}
 
 
 def _is_report(report):
     keys = ("counts", "clean", "attacks")
     return isinstance(report, dict) and all(isinstance(report.get(key), dict) for key in keys)
-
-
-def _budgets(report):
-    return {name: without_seeds(run["budget"]) for name, run in report["attacks"].items()}
-
-
-def without_seeds(budget):
-    """Returns a budget as it is but for the seeds of its attacks."""
-    return {
-        name: without_seeds(value) if isinstance(value, dict) else value
-        for name, value in budget.items()
-        if name != "seed"
-    }
