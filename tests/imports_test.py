@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pathlib
+import pkgutil
 import re
 import sys
 
@@ -181,3 +182,24 @@ def public(module, name, where):
         assert hasattr(module, "__all__"), f"{where}.{name} is not public"
         return module
     return getattr(module, name)
+
+
+# Functions that hide a file of their own name; none may come.
+HIDING = {
+    "evaluation": {"audit", "auto_attack", "epsilon_curve", "evaluate", "worst_case"},
+    "evaluation.audit": {"audit"},
+}
+FACES = sorted(
+    path.parent.relative_to(PACKAGE).as_posix().replace("/", ".")
+    for path in PACKAGE.rglob("__init__.py")
+    if path.parent != PACKAGE
+)
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_no_function_hides_a_file_of_its_room(name):
+    face = importlib.import_module(f"rocmr_keras.{name}")
+    files = {info.name for info in pkgutil.iter_modules(face.__path__)}
+    offered = set(getattr(face, "__all__", ()))
+    hiding = {each for each in offered & files if not inspect.ismodule(getattr(face, each))}
+    assert hiding <= HIDING.get(name, set())

@@ -7,7 +7,7 @@ from rocmr_keras.gallery.encoding import Tower
 from rocmr_keras.gallery.encoding import encode_items
 from rocmr_keras.gallery.finished_batches import FinishedBatches
 from rocmr_keras.gallery.gallery import Gallery
-from rocmr_keras.gallery.items import list_items
+from rocmr_keras.gallery.listing import list_items
 
 _NAMED = 20
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from rocmr_keras.layers.l2_normalize import l2_normalize
+from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.models import towers
 
 _LAYOUTS = ("channels_last", "channels_first")

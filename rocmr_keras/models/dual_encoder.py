@@ -5,7 +5,7 @@ from keras import ops
 
 from rocmr_keras.fine_tuning import freezing
 from rocmr_keras.layers import parts
-from rocmr_keras.layers.l2_normalize import l2_normalize
+from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
 from rocmr_keras.models import towers

@@ -4,10 +4,10 @@ from rocmr_keras.reports import pictures
 from rocmr_keras.reports.comparison import format_comparison
 from rocmr_keras.reports.comparison import format_transfer
 from rocmr_keras.reports.comparison import recall_curve
+from rocmr_keras.reports.conclusion import verdict
 from rocmr_keras.reports.html import write_html_report
 from rocmr_keras.reports.tables import format_report
 from rocmr_keras.reports.tables import write_report
-from rocmr_keras.reports.verdict import verdict
 
 __all__ = [
     "format_comparison",

@@ -2,8 +2,8 @@
 
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides
-from rocmr_keras.reports.wording import ARROWS
-from rocmr_keras.reports.wording import percent
+from rocmr_keras.reports.formatting import ARROWS
+from rocmr_keras.reports.formatting import percent
 
 _RANDOM = ("RandomNoise", "RandomSubstitution", "RandomCharacterEdits")
 _FEWEST_STEPS = 10

@@ -3,7 +3,7 @@
 import json
 
 from rocmr_keras.metrics.directions import CROSS_MODAL
-from rocmr_keras.reports.wording import ARROWS
+from rocmr_keras.reports.formatting import ARROWS
 
 
 def format_comparison(groups):

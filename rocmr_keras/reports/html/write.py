@@ -3,7 +3,7 @@ from rocmr_keras.reports.comparison import check_comparable
 from rocmr_keras.reports.html.curves import curves as draw_curves
 from rocmr_keras.reports.html.element import element
 from rocmr_keras.reports.html.element import to_html
-from rocmr_keras.reports.html.failures import failures as show_failures
+from rocmr_keras.reports.html.failure_cards import failure_cards
 from rocmr_keras.reports.html.measured import audit
 from rocmr_keras.reports.html.measured import measured
 from rocmr_keras.reports.html.measured import stages
@@ -11,7 +11,7 @@ from rocmr_keras.reports.html.recalls import all_figures
 from rocmr_keras.reports.html.recalls import recalls
 from rocmr_keras.reports.html.style import STYLE
 from rocmr_keras.reports.html.summary import summary
-from rocmr_keras.reports.pictures.files import check_path
+from rocmr_keras.reports.pictures.png import check_path
 
 
 def write_html_report(path, report, failures=None, curves=None, title="Robust retrieval"):
@@ -60,7 +60,7 @@ def write_html_report(path, report, failures=None, curves=None, title="Robust re
         draw_curves(reports, curves),
         [stages(label, entry) for label, entry in reports.items()],
         [audit(label, entry) for label, entry in reports.items()],
-        show_failures(failures),
+        failure_cards(failures),
         all_figures(reports),
         measured(reports),
     )
