@@ -15,7 +15,7 @@ class EpsilonWarmup(keras.callbacks.Callback):
     so nothing is compiled again. Validation always runs at the full budget.
 
     Args:
-        num_steps: Int, training steps until the budget is full, counted over the
+        num_steps: Integer, training steps until the budget is full, counted over the
             whole run.
 
     Raises:
@@ -137,7 +137,7 @@ class Checkpoint(keras.callbacks.Callback):
             model: The compiled trainer, built like the one that was saved.
 
         Returns:
-            Int, the epoch to go on with: 0 where there is no state.
+            Integer, the epoch to go on with: 0 where there is no state.
 
         Raises:
             ValueError: If there are states but all are damaged, or of another model.

@@ -61,7 +61,7 @@ def new_folder(path, overwrite=False):
 
     Args:
         path: Path that must not exist, unless `overwrite`.
-        overwrite: Bool, whether to replace what is there. Defaults to `False`.
+        overwrite: Boolean, whether to replace what is there. Defaults to `False`.
 
     Raises:
         ValueError: If `path` exists and may not be replaced.
@@ -100,7 +100,7 @@ def check_free(path, overwrite):
 
     Args:
         path: Path.
-        overwrite: Bool, whether it may exist.
+        overwrite: Boolean, whether it may exist.
 
     Raises:
         ValueError: If it exists and may not.

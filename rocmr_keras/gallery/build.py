@@ -28,7 +28,7 @@ def build_gallery(
         items: `rocmr_keras.data.Split`; path of a folder, all images in it and below; or a
             list of paths, bytes or arrays of images, or of captions.
         modality: `"images"` or `"texts"`, what is embedded. Defaults to `"images"`.
-        batch_size: Int, items encoded at a time. Defaults to `64`.
+        batch_size: Integer, items encoded at a time. Defaults to `64`.
         chunk_folder: Path of a folder where finished batches are kept: when the process is
             killed, the next call with the same arguments goes on there. It is removed
             at the end. Defaults to `None`: nothing is kept.

@@ -20,7 +20,7 @@ class FinishedBatches:
         model: Keras model.
         items: List of what is embedded.
         modality: `"images"` or `"texts"`.
-        batch_size: Int.
+        batch_size: Integer.
 
     Raises:
         ValueError: If the folder holds other things, or the batches of another job.

@@ -18,7 +18,7 @@ class Gallery:
 
     Args:
         vectors: Float array `(items, dim)`, finite, rows of length 1.
-        ids: Ints `(items,)`; equal ids are allowed. Defaults to `None`: `0, 1, 2, ...`
+        ids: Integers `(items,)`; equal ids are allowed. Defaults to `None`: `0, 1, 2, ...`
         names: Strings `(items,)`, shown to people: a file name, a caption. Defaults to
             `None`: the ids as text.
 
@@ -62,7 +62,7 @@ class Gallery:
 
         Args:
             queries: Float array `(n, dim)`.
-            k: Int, at least 1; with fewer items there are fewer hits.
+            k: Integer, at least 1; with fewer items there are fewer hits.
 
         Returns:
             Dict of arrays `(n, min(k, items))`, best first, ties in the order of the items:
@@ -81,7 +81,7 @@ class Gallery:
 
         Args:
             path: Path of the folder.
-            overwrite: Bool, whether to replace it. Defaults to `False`.
+            overwrite: Boolean, whether to replace it. Defaults to `False`.
 
         Raises:
             ValueError: If it exists and may not be replaced.

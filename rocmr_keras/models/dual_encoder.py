@@ -312,14 +312,20 @@ class DualEncoder(keras.Model):
         return {"image_embeddings": images, "text_embeddings": texts}
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        for name in ("image_encoder", "text_encoder", "preprocessor"):
-            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
-        config["projection_dim"] = self.projection_dim
-        config["initial_temperature"] = self.initial_temperature
-        config["use_logit_bias"] = self.use_logit_bias
-        config["max_scale"] = self.max_scale
-        config["frozen"] = dict(self.frozen)
+        config = super().get_config()
+        serialize = keras.saving.serialize_keras_object
+        config.update(
+            {
+                "image_encoder": serialize(self.image_encoder),
+                "text_encoder": serialize(self.text_encoder),
+                "preprocessor": serialize(self.preprocessor),
+                "projection_dim": self.projection_dim,
+                "initial_temperature": self.initial_temperature,
+                "use_logit_bias": self.use_logit_bias,
+                "max_scale": self.max_scale,
+                "frozen": dict(self.frozen),
+            }
+        )
         return config
 
     @classmethod

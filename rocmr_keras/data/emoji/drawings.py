@@ -14,7 +14,7 @@ def drawings_in(folder, skin_tones=False):
     Args:
         folder: Path of a folder of PNG or SVG files named by code points, such
             as `1f34e.png`.
-        skin_tones: Bool, whether drawings in a skin tone count, as drawings of
+        skin_tones: Boolean, whether drawings in a skin tone count, as drawings of
             the concept without it. Defaults to `False`.
 
     Returns:
@@ -42,7 +42,7 @@ def rendered(path, size, cache_dir):
 
     Args:
         path: `pathlib.Path` of a drawing.
-        size: Int, height and width of the rendering in pixels.
+        size: Integer, height and width of the rendering in pixels.
         cache_dir: `pathlib.Path` where renderings are kept.
 
     Returns:
