@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 import rocmr_keras as rk
-from rocmr_keras.backend import value_and_grad
+from rocmr_keras import backend
 
 
 class Compiled(keras.Model):
@@ -47,7 +47,7 @@ def attack(model, batch, num_steps):
         return objective(model.encode_images(images, training=False), target)
 
     def passes(batch):
-        losses, gradient = value_and_grad(loss_fn)(batch["images"])
+        losses, gradient = backend.value_and_grad(loss_fn)(batch["images"])
         return losses, ops.sum(gradient, axis=(1, 2, 3))
 
     def pgd(keep_best):
@@ -78,7 +78,7 @@ def substitution(model, batch, counts):
             encoded = model.encode_text_embeddings(embeddings, mask, training=False)
             return objective(encoded, target)
 
-        losses, gradient = value_and_grad(loss_fn)(model.embed_tokens(batch["token_ids"]))
+        losses, gradient = backend.value_and_grad(loss_fn)(model.embed_tokens(batch["token_ids"]))
         return losses, ops.sum(gradient, axis=(1, 2))
 
     def replaced(count, look_ahead):
@@ -110,12 +110,12 @@ def recall(num_images, captions_per_image=5, dim=512):
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     product = np.empty((num_images, len(texts)), "float32")
     relevance = rk.metrics.Relevance.from_ids(image_ids, text_ids)
-    reverse, evaluation = relevance.transpose(), rk.evaluation
+    reverse = relevance.transpose()
     return {
         "similarity product": lambda: np.matmul(images, texts.T, out=product),
-        "one way, with mAP@R": lambda: evaluation.rank_matches(images, texts, relevance),
-        "both ways": lambda: evaluation.cross_modal_ranks(images, texts, image_ids, text_ids),
-        "both ways, with mAP@R": lambda: evaluation.rank_both(images, texts, relevance, reverse),
+        "one way, with mAP@R": lambda: rk.metrics.rank_matches(images, texts, relevance),
+        "both ways": lambda: rk.metrics.cross_modal_ranks(images, texts, image_ids, text_ids),
+        "both ways, with mAP@R": lambda: rk.metrics.rank_both(images, texts, relevance, reverse),
     }
 
 

@@ -15,10 +15,10 @@ def indexes(size, batch_size, dim=64, k=10):
     """Searches of one gallery, by each index, against the product with all of its vectors.
 
     Args:
-        size: Int, items of the gallery.
-        batch_size: Int, queries.
-        dim: Int. Defaults to `64`.
-        k: Int, hits. Defaults to `10`.
+        size: Integer, items of the gallery.
+        batch_size: Integer, queries.
+        dim: Integer. Defaults to `64`.
+        k: Integer, hits. Defaults to `10`.
 
     Returns:
         Dict from a name to a function: the product, the product and its `top_k` with ties as
@@ -56,8 +56,8 @@ def search(model, modality, folder, sizes, batch_size):
         model: A `DualEncoder`.
         modality: `"text"` or `"image"`, what is searched with.
         folder: Folder for the artefacts.
-        sizes: Ints, items of the galleries, of random unit vectors.
-        batch_size: Int, queries in a request.
+        sizes: Integers, items of the galleries, of random unit vectors.
+        batch_size: Integer, queries in a request.
 
     Returns:
         Dict from a name to a function, the bare tower first.

@@ -106,13 +106,13 @@ def threats(seed):
 
 def joint_threats(seed):
     """Returns a threat for each joint attack, on the budget `--eval_both`."""
-    values, evaluation = flags.FLAGS, rk.evaluation
+    values = flags.FLAGS
     attacks = (
         _pgd(values.eval_both, seed),
         rk.attacks.TokenSubstitution(values.eval_substitutions, values.eval_candidates, seed=seed),
     )
     return {
-        name: evaluation.Threat(*attacks, protocol=evaluation.protocols.Both(name))
+        name: rk.evaluation.Threat(*attacks, protocol=rk.evaluation.protocols.Both(name))
         for name in rk.attacks.joint.SCHEDULES
     }
 

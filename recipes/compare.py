@@ -43,25 +43,18 @@ flags.DEFINE_bool("transfer", False, "Try on each model what was found on each."
 flags.DEFINE_bool("resume", False, "Keep the reports that the output folder has.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
-DIRECTIONS = {"image_to_text": "image→text", "text_to_image": "text→image"}
-
 
 def main(_):
-    os.makedirs(FLAGS.output, exist_ok=True)
     needs_data = FLAGS.attacks or FLAGS.transfer
     split = common_flags.load_data()[FLAGS.split] if needs_data else None
     folders = FLAGS.runs
     if FLAGS.attacks:
         folders = [attack_model(folder, split) for folder in FLAGS.runs]
     reports = read_reports(folders)
-    check_comparable(reports)
-    protocols = dict.fromkeys(
-        run["budget"]["protocol"] for run in next(iter(reports.values()))[0]["attacks"].values()
-    )
-    tables = "\n".join(format_table(reports, protocol) for protocol in protocols)
+    tables = rk.reports.format_comparison(reports)
     print(tables)
-    with open(os.path.join(FLAGS.output, "tables.md"), "w", encoding="utf-8") as file:
-        file.write(tables)
+    with rk.files.replacing(os.path.join(FLAGS.output, "tables.md")) as temporary:
+        temporary.write_text(tables, "utf-8")
     draw_curves(reports)
     write_page(reports)
     if FLAGS.transfer:
@@ -97,67 +90,11 @@ def read_reports(folders):
     return reports
 
 
-def check_comparable(reports):
-    """Refuses reports of other data or other attacks."""
-    described = set()
-    for report in (report for group in reports.values() for report in group):
-        budgets = {name: _without_seeds(run["budget"]) for name, run in report["attacks"].items()}
-        described.add(json.dumps([report["counts"], budgets], sort_keys=True))
-    if len(described) > 1:
-        raise ValueError(
-            "Only reports of the same data and the same attacks can be compared. "
-            f"Received: {len(described)} different ones in --runs. "
-            "Evaluate the models with the same flags, or attack them anew with --attacks."
-        )
-
-
-def _without_seeds(budget):
-    return {
-        name: _without_seeds(value) if isinstance(value, dict) else value
-        for name, value in budget.items()
-        if name != "seed"
-    }
-
-
-def format_table(reports, protocol):
-    """Returns the Markdown table of one protocol."""
-    first = next(iter(reports.values()))[0]
-    attacks = [
-        name for name, run in first["attacks"].items() if run["budget"]["protocol"] == protocol
-    ]
-    columns = [
-        (attack, direction)
-        for attack in [None, *attacks]
-        for direction in DIRECTIONS
-        if direction in (first["attacks"][attack] if attack else first["clean"])
-    ]
-    names = [f"{attack or 'clean'} {DIRECTIONS[direction]}" for attack, direction in columns]
-    lines = [
-        f"\nprotocol: {protocol}\n",
-        "| run | " + " | ".join(names) + " |",
-        "|---" * (len(names) + 1) + "|",
-    ]
-    for name, group in reports.items():
-        cells = [cell(group, attack, direction) for attack, direction in columns]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def cell(group, attack, direction):
-    """Returns recalls in percent, the mean over the seeds."""
-    runs = [report["attacks"][attack] if attack else report["clean"] for report in group]
-    texts = []
-    for k in (1, 5, 10):
-        values = [100 * run[direction][f"recall_at_{k}"] for run in runs]
-        texts.append(f"{sum(values) / len(values):.1f}")
-        if k == 1 and len(values) > 1:
-            texts[-1] += f" (±{(max(values) - min(values)) / 2:.1f})"
-    return " / ".join(texts)
-
-
 def draw_curves(reports):
     """Draws the recall over epsilon, where the reports have several budgets."""
-    curves = {name: curve(group) for name, group in reports.items()}
+    curves = {
+        name: rk.reports.recall_curve(group, k=int(FLAGS.k)) for name, group in reports.items()
+    }
     if all(len(found["epsilon"]) > 2 for found in curves.values()):
         metric = f"recall@{FLAGS.k}"
         rk.reports.pictures.recall_against_epsilon(
@@ -166,21 +103,6 @@ def draw_curves(reports):
             title=f"image→text {metric} under PGD on the query",
             metric=metric,
         )
-
-
-def curve(group):
-    """Returns image-to-text recall over the budgets of the PGD runs."""
-    points = [(0.0, [report["clean"] for report in group])]
-    for name, run in group[0]["attacks"].items():
-        attack = run["budget"].get("image_attack") or {}
-        if attack.get("attack") == "PGD" and run["budget"]["protocol"] == "query":
-            runs = [report["attacks"][name] for report in group]
-            points.append((attack["epsilon"], runs))
-    recalls = [
-        sum(run["image_to_text"][f"recall_at_{FLAGS.k}"] for run in runs) / len(runs)
-        for _, runs in points
-    ]
-    return {"epsilon": [epsilon for epsilon, _ in points], "recall": recalls}
 
 
 def write_page(reports):
@@ -210,11 +132,7 @@ def draw_transfer(split):
     rk.reports.pictures.transfer_matrix(
         os.path.join(FLAGS.output, "transfer.png"), matrix, metric=f"recall@{FLAGS.k}"
     )
-    print("\n| attacked | " + " | ".join(matrix["names"]) + " |")
-    print("|---" * (len(models) + 1) + "|")
-    rows = zip(["none", *matrix["names"]], [plain["clean_recall"], *plain["recall"]])
-    for name, recalls in rows:
-        print(f"| {name} | " + " | ".join(f"{100 * value:.1f}" for value in recalls) + " |")
+    print(f"\n{rk.reports.format_transfer(matrix)}")
 
 
 if __name__ == "__main__":

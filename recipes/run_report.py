@@ -22,17 +22,15 @@ logging.getLogger("tensorflow").addFilter(
 
 def write_flags(output):
     """Writes the flags of the run, as `--flagfile` reads them."""
-    os.makedirs(output, exist_ok=True)
     lines = sorted({flag.serialize() for flag in _flags().values()} - {""})
-    with open(os.path.join(output, "flags.txt"), "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
+    with rk.files.replacing(os.path.join(output, "flags.txt")) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def save_model(model, path):
-    """Saves towers, preprocessor and vocabulary, to a temporary name first."""
-    temporary = path.removesuffix(".keras") + ".writing.keras"
-    model.save(temporary)
-    os.replace(temporary, path)
+    """Saves towers, preprocessor and vocabulary, whole or not at all."""
+    with rk.files.replacing(path) as temporary:
+        model.save(temporary)
 
 
 def report(model, split, output, seed, attacks="listed", extra=None):
@@ -93,21 +91,21 @@ def versions():
 
 def draw(model, split, output, figures, threats):
     """Draws the retrieval sheet, adversarial examples and the recall over epsilon."""
-    pictures, label = rk.reports.pictures, os.path.basename(os.path.normpath(output))
+    label = os.path.basename(os.path.normpath(output))
     rows = rk.evaluation.retrieval_rows(model, split)
     path = os.path.join(output, "retrieval.png")
-    pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, top five")
+    rk.reports.pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, top five")
     strongest = f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}"
     examples = rk.evaluation.adversarial_pairs(
         model, split, threats[strongest].image_attack, threats["tokens"].text_attack
     )
     path = os.path.join(output, "adversarial.png")
     title = f"{label}: {strongest} on images, {FLAGS.eval_substitutions} token on captions"
-    pictures.adversarial_examples(path, examples, title=title)
+    rk.reports.pictures.adversarial_examples(path, examples, title=title)
     if strongest in figures["attacks"]:
-        pictures.recall_against_epsilon(
+        rk.reports.pictures.recall_against_epsilon(
             os.path.join(output, "epsilon.png"),
-            {label: epsilon_curve(figures)},
+            {label: rk.reports.recall_curve([figures])},
             title=f"image->text under PGD-{FLAGS.eval_steps} on the query",
         )
 
@@ -129,16 +127,6 @@ def find_failures(model, split, figures, threats, seed):
         for name in (f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}", "tokens")
         if name in figures["attacks"]
     }
-
-
-def epsilon_curve(figures):
-    """Returns image-to-text recall@1 over the budgets, from the clean one on."""
-    epsilons = common_flags.parse_budgets(FLAGS.eval_epsilons)
-    runs = [figures["clean"]]
-    for written in FLAGS.eval_epsilons:
-        runs.append(figures["attacks"][f"pgd{FLAGS.eval_steps} {written}"])
-    recalls = [run["image_to_text"]["recall_at_1"] for run in runs]
-    return {"epsilon": [0.0, *epsilons], "recall": recalls}
 
 
 def _flags():

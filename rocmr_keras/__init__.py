@@ -5,6 +5,7 @@ from rocmr_keras import callbacks
 from rocmr_keras import data
 from rocmr_keras import evaluation
 from rocmr_keras import export
+from rocmr_keras import files
 from rocmr_keras import fine_tuning
 from rocmr_keras import gallery
 from rocmr_keras import layers
@@ -24,6 +25,7 @@ __all__ = [
     "data",
     "evaluation",
     "export",
+    "files",
     "fine_tuning",
     "gallery",
     "layers",

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from rocmr_keras.files import replacing
+
 
 class EpsilonWarmup(keras.callbacks.Callback):
     """Raises the budget of the training attacks linearly from zero to full.
@@ -13,7 +15,7 @@ class EpsilonWarmup(keras.callbacks.Callback):
     so nothing is compiled again. Validation always runs at the full budget.
 
     Args:
-        num_steps: Int, training steps until the budget is full, counted over the
+        num_steps: Integer, training steps until the budget is full, counted over the
             whole run.
 
     Raises:
@@ -123,15 +125,10 @@ class Checkpoint(keras.callbacks.Callback):
             synchronise()
         values = [ops.convert_to_numpy(variable) for variable in _state(self.model)]
         state = {f"variable_{index}": value for index, value in enumerate(values)}
-        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
-        temporary = f"{self.path}.writing"
-        with open(temporary, "wb") as file:
-            np.savez(file, epoch=epoch + 1, **state)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(self.path):
-            os.replace(self.path, f"{self.path}.previous")
-        os.replace(temporary, self.path)
+        with replacing(self.path, previous=f"{self.path}.previous") as temporary:
+            # Given a path, NumPy would add `.npz` to it.
+            with open(temporary, "wb") as file:
+                np.savez(file, epoch=epoch + 1, **state)
 
     def restore(self, model):
         """Loads the newest whole state into a compiled model.
@@ -140,7 +137,7 @@ class Checkpoint(keras.callbacks.Callback):
             model: The compiled trainer, built like the one that was saved.
 
         Returns:
-            Int, the epoch to go on with: 0 where there is no state.
+            Integer, the epoch to go on with: 0 where there is no state.
 
         Raises:
             ValueError: If there are states but all are damaged, or of another model.

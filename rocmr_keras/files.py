@@ -1,10 +1,54 @@
-"""Folders that appear whole or not at all, and the checksums of what is in them."""
+"""Files and folders that appear whole or not at all, and the checksums of what is in them."""
 
 import contextlib
 import hashlib
 import os
 import pathlib
 import shutil
+
+
+@contextlib.contextmanager
+def replacing(path, previous=None):
+    """Yields a temporary path beside `path`, whose file takes its name when all went well.
+
+    On an exception, a full disk among them, what was there stays as it is and the temporary
+    file is removed. File and folder are flushed to the disk, so after a loss of power there is
+    the old file or the new one, whole. The temporary name begins with a dot and keeps the
+    ending, by which some writers go. `new_folder` is the same for a folder.
+
+    Args:
+        path: String or path of the file. Its folder is made if it is not there.
+        previous: String or path where the file of before is kept. Defaults to `None`: it is
+            not kept.
+
+    Example:
+
+    ```python
+    with replacing("runs/a/flags.txt") as temporary:
+        temporary.write_text("--seed=0\n", "utf-8")
+    ```
+    """
+    path = pathlib.Path(os.path.abspath(os.fspath(path)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.stem}.{os.getpid()}.writing{path.suffix}"
+    try:
+        yield temporary
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
+        _move(temporary, path, previous)
+        _flush_names(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush_names(folder):
+    """Makes a renaming last; only POSIX opens a folder."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextlib.contextmanager
@@ -17,7 +61,7 @@ def new_folder(path, overwrite=False):
 
     Args:
         path: Path that must not exist, unless `overwrite`.
-        overwrite: Bool, whether to replace what is there. Defaults to `False`.
+        overwrite: Boolean, whether to replace what is there. Defaults to `False`.
 
     Raises:
         ValueError: If `path` exists and may not be replaced.
@@ -33,20 +77,22 @@ def new_folder(path, overwrite=False):
         yield temporary
         check_free(path, overwrite)
         _move(temporary, path, former)
+        remove(former)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _move(temporary, path, former):
-    if os.path.lexists(path):
+def _move(temporary, path, former=None):
+    """Gives what is written its name, and what had the name before that of `former`."""
+    kept = former is not None and os.path.lexists(path)
+    if kept:
         os.replace(path, former)
     try:
         os.replace(temporary, path)
     except OSError:
-        if os.path.lexists(former):
+        if kept:
             os.replace(former, path)
         raise
-    remove(former)
 
 
 def check_free(path, overwrite):
@@ -54,7 +100,7 @@ def check_free(path, overwrite):
 
     Args:
         path: Path.
-        overwrite: Bool, whether it may exist.
+        overwrite: Boolean, whether it may exist.
 
     Raises:
         ValueError: If it exists and may not.

@@ -10,10 +10,10 @@ def in_batches(step, count, batch_size, verbose=0):
     The last batch is filled up with its own examples, of which the surplus is cut off again.
 
     Args:
-        step: Callable from an int array `(batch_size,)`, positions of examples, to a dict of
+        step: Callable from an integer array `(batch_size,)`, positions of examples, to a dict of
             arrays `(batch_size, ...)`.
-        count: Int, the number of examples, at least 1.
-        batch_size: Int.
+        count: Integer, the number of examples, at least 1.
+        batch_size: Integer.
         verbose: `1` for a progress bar, `0` for none. Defaults to `0`.
 
     Returns:

@@ -1,7 +1,11 @@
 """Who may import whom: reads the imports and holds the table of BUILD_NOTES.md."""
 
 import ast
+import importlib
+import inspect
 import pathlib
+import pkgutil
+import re
 import sys
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 import rocmr_keras
 
 PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
+RECIPES = sorted(pathlib.Path(__file__).parents[1].joinpath("recipes").glob("*.py"))
 FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub"}
 
 ALLOWED = {
@@ -29,7 +34,7 @@ ALLOWED = {
     # `reports` for the one name that is handed on.
     "evaluation": {"attacks", "metrics", "reports", "padded_batches"},
     "callbacks": {"files"},
-    "data": set(),
+    "data": {"files"},
     "gallery": {"data", "files", "padded_batches"},
     "export": {"data", "models", "gallery", "files", "version"},
     "serving": {"attacks", "data"},
@@ -54,8 +59,12 @@ ROOM_FRAMEWORKS = {
 
 
 def imported_modules(path):
+    return imports_of(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imports_of(tree):
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -95,6 +104,15 @@ def test_kerashub_is_imported_where_it_is_used():
             assert "keras_hub" not in names, path
 
 
+def test_models_do_without_the_hub_until_it_is_asked_for():
+    for path in (PACKAGE / "models").glob("*.py"):
+        if path.name != "__init__.py":
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            statements = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+            found = imports_of(ast.Module(statements, type_ignores=[]))
+            assert not [module for module in found if ".hub" in module], path
+
+
 def test_metrics_are_numpy_only():
     for path in (PACKAGE / "metrics").rglob("*.py"):
         roots = {module.partition(".")[0] for module in imported_modules(path)}
@@ -106,3 +124,82 @@ def test_metrics_are_numpy_only():
 def test_every_room_is_in_the_table():
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     assert rooms <= set(ALLOWED)
+
+
+def test_only_one_file_replaces_files():
+    for path in PACKAGE.rglob("*.py"):
+        if path != PACKAGE / "files.py":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"os\.(replace|rename|fsync)|mkstemp|NamedTemporary", text), path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_recipes_import_the_package_and_its_rooms(path):
+    for module in imported_modules(path):
+        root, _, room = module.partition(".")
+        if root == "rocmr_keras":
+            assert not room.startswith("_") and "." not in room, module
+        elif path.name != "benchmark_serving.py":
+            assert root not in ("tensorflow", "jax", "torch"), module
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_recipes_use_public_names(path):
+    for name in names_of_the_package(path):
+        value, parts = rocmr_keras, name.split(".")
+        for place, part in enumerate(parts):
+            if not inspect.ismodule(value):
+                break
+            value = public(value, part, ".".join(parts[:place]))
+        # Under another name what is used of a room could not be followed.
+        assert not inspect.ismodule(value), f"{name} is a room, no name of one"
+
+
+def names_of_the_package(path):
+    """Chains such as `attacks.joint.SCHEDULES` for `rk.attacks.joint.SCHEDULES`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {"rk": ""}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "rocmr_keras":
+            names |= {alias.name: f"{alias.name}." for alias in node.names}
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Attribute, ast.Name)) and id(node) not in inner:
+            chain = ast.unparse(node)
+            root, _, rest = chain.partition(".")
+            # A chain that goes on behind a call begins with another, which comes by itself.
+            if root in names and re.fullmatch(r"[\w.]+", chain):
+                yield names[root] + rest
+
+
+def public(module, name, where):
+    """Returns what a room offers under a name; a room in a room counts as offered."""
+    offered = getattr(module, "__all__", None)
+    if offered is None:
+        assert not name.startswith("_"), f"{where}.{name}"
+    elif name not in offered:
+        module = importlib.import_module(f"{module.__name__}.{name}")
+        assert hasattr(module, "__all__"), f"{where}.{name} is not public"
+        return module
+    return getattr(module, name)
+
+
+# Functions that hide a file of their own name; none may come.
+HIDING = {
+    "evaluation": {"audit", "auto_attack", "epsilon_curve", "evaluate", "worst_case"},
+    "evaluation.audit": {"audit"},
+}
+FACES = sorted(
+    path.parent.relative_to(PACKAGE).as_posix().replace("/", ".")
+    for path in PACKAGE.rglob("__init__.py")
+    if path.parent != PACKAGE
+)
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_no_function_hides_a_file_of_its_room(name):
+    face = importlib.import_module(f"rocmr_keras.{name}")
+    files = {info.name for info in pkgutil.iter_modules(face.__path__)}
+    offered = set(getattr(face, "__all__", ()))
+    hiding = {each for each in offered & files if not inspect.ismodule(getattr(face, each))}
+    assert hiding <= HIDING.get(name, set())

@@ -1,6 +1,6 @@
-"""Runs the suite on every backend, or what depends on the processor under other instruction sets.
+"""Runs lint and the suite on every backend, or some tests under several instruction sets.
 
-    python tests/run.py              # TensorFlow, JAX, PyTorch, one after the other
+    python tests/run.py              # lint, then TensorFlow, JAX, PyTorch, one after the other
     python tests/run.py jax torch    # these
     python tests/run.py processors   # marked tests, once for each instruction set
 
@@ -14,6 +14,7 @@ import sys
 
 BACKENDS = ("tensorflow", "jax", "torch")
 ROOT = pathlib.Path(__file__).parents[1]
+LINT = (["check", "."], ["format", "--check", "."])
 
 # As far as a process can choose them. The first word is the backend.
 INSTRUCTION_SETS = {
@@ -30,18 +31,31 @@ if "avx512f" in pathlib.Path("/proc/cpuinfo").read_text():
 
 def run(name, arguments=(), settings=None):
     """Runs pytest, shows what it prints, and returns its exit code and last lines."""
-    backend = name.partition(",")[0]
     print(f"\n=== {name} ===", flush=True)
-    environment = {**os.environ, "KERAS_BACKEND": backend, **(settings or {})}
-    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    settings = {"KERAS_BACKEND": name.partition(",")[0], **(settings or {})}
+    code, lines = start(["pytest", "-q", *arguments], settings)
+    marks = ("FAILED", "ERROR")
+    return code, [s for s in lines if s.startswith(marks) or " passed" in s or " failed" in s]
+
+
+def lint():
+    """Runs ruff, shows what it prints, and returns its exit code and last lines."""
+    print("\n=== lint ===", flush=True)
+    results = [start(["ruff", *arguments]) for arguments in LINT]
+    return int(any(code for code, _ in results)), [lines[-1] for _, lines in results if lines]
+
+
+def start(arguments, settings=None):
+    """Runs a module of Python, shows what it prints, and returns its exit code and lines."""
+    environment = {**os.environ, **(settings or {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
-    said = []
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        if line.startswith(("FAILED", "ERROR")) or " passed" in line or " failed" in line:
-            said.append(line.rstrip())
-    return process.wait(), said
+    command = [sys.executable, "-m", *arguments]
+    lines = []
+    with subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line.rstrip())
+    return process.returncode, lines
 
 
 def main(names):
@@ -54,7 +68,8 @@ def main(names):
         runs = [(name, ["-n", "2", "--dist=loadfile"], None) for name in names or BACKENDS]
     else:
         sys.exit(f"Name backends of {BACKENDS}, or 'processors'. Received: {' '.join(names)}.")
-    results = {name: run(name, *rest) for name, *rest in runs}
+    results = {} if names else {"lint": lint()}
+    results |= {name: run(name, *rest) for name, *rest in runs}
     print("\n=== in all ===")
     for name, (code, said) in results.items():
         print(f"{name}: {'passed' if code == 0 else f'FAILED with exit code {code}'}")

@@ -12,11 +12,11 @@ class EpochOrder:
         split: `rocmr_keras.data.Split`.
         captions: `"one"`: each image once, with one of its captions drawn at random;
             `"all"`: every pair of an image and a caption of its.
-        shuffle: Bool, whether each epoch has an order of its own.
-        seed: Int.
+        shuffle: Boolean, whether each epoch has an order of its own.
+        seed: Integer.
 
     Call arguments:
-        epoch: Int, counted from 0.
+        epoch: Integer, counted from 0.
 
     Returns:
         An int32 array `(len(order), 2)`: image index and caption index of each example.

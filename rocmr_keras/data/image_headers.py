@@ -9,9 +9,9 @@ ImageHeader = collections.namedtuple("ImageHeader", ["width", "height", "orienta
 ImageHeader.__doc__ = """What an image file says of itself.
 
 Args:
-    width: Int, pixels.
-    height: Int, pixels.
-    orientation: Int, 1 to 8, the rotation noted in EXIF; 1 is upright.
+    width: Integer, pixels.
+    height: Integer, pixels.
+    orientation: Integer, 1 to 8, the rotation noted in EXIF; 1 is upright.
 """
 
 # Start-of-frame markers of JPEG; 0xC4, 0xC8 and 0xCC are other things.

@@ -120,9 +120,9 @@ def fit_image(image, image_size, interpolation="bilinear", crop=True):
 
     Args:
         image: Tensor `(rows, columns, 3)`, uint8 or float in `[0, 255]`.
-        image_size: Tuple of two ints, height and width of the result.
+        image_size: Tuple of two integers, height and width of the result.
         interpolation: String, `"bilinear"` or `"bicubic"`. Defaults to `"bilinear"`.
-        crop: Bool; without it the picture is squeezed. Defaults to `True`.
+        crop: Boolean; without it the picture is squeezed. Defaults to `True`.
 
     Returns:
         A uint8 tensor `(height, width, 3)`.

@@ -33,10 +33,10 @@ def batches(
     Args:
         split: `rocmr_keras.data.Split`.
         preprocessor: `rocmr_keras.data.Preprocessor`.
-        batch_size: Int, examples per batch.
-        shuffle: Bool, whether each epoch has an order of its own. Defaults to
+        batch_size: Integer, examples per batch.
+        shuffle: Boolean, whether each epoch has an order of its own. Defaults to
             `True`.
-        seed: Int. Defaults to `0`.
+        seed: Integer. Defaults to `0`.
         captions: `"one"`: an epoch has each image once, with one of its captions
             drawn anew; `"all"`: an epoch has every pair of an image and a caption
             of its. Defaults to `"one"`.
@@ -44,11 +44,11 @@ def batches(
             same: a Keras augmentation layer, several in a `keras.layers.Pipeline`, or
             `rocmr_keras.data.RandomShift`. It runs inside `tf.data`; the result is
             clipped to the range. Defaults to `None`.
-        cache: Bool, whether decoded images stay in memory, as uint8. Without
+        cache: Boolean, whether decoded images stay in memory, as uint8. Without
             it files are decoded every epoch. Defaults to `True`.
-        drop_remainder: Bool, whether to leave out a last, smaller batch.
+        drop_remainder: Boolean, whether to leave out a last, smaller batch.
             Defaults to `False`.
-        initial_epoch: Int, the epoch that the first iteration yields: set it to
+        initial_epoch: Integer, the epoch that the first iteration yields: set it to
             go on as an interrupted run would have. Defaults to `0`.
         edits: Callable that edits a caption, `rocmr_keras.attacks.CharacterDraws`, for an
             attack that chooses among what it gave. All of it is tokenised: at its

@@ -11,9 +11,9 @@ class RandomShift:
     Args:
         share: Float in [0, 1), the most an image moves, of its height and width.
             Defaults to `0.1`.
-        mirror: Bool, whether half of the images are mirrored left to right: wrong
+        mirror: Boolean, whether half of the images are mirrored left to right: wrong
             where captions say "left" or there is writing. Defaults to `False`.
-        seed: Int. Defaults to `0`.
+        seed: Integer. Defaults to `0`.
 
     Call arguments:
         images: Float tensor `(batch, height, width, channels)`.

@@ -28,5 +28,5 @@ def _hide_accelerators(tf):
     try:
         tf.config.set_visible_devices([], "GPU")
     except RuntimeError:
-        # Somebody has put TensorFlow to work on them already: theirs to say.
+        # TensorFlow is already at work on them, so their use was meant.
         pass

@@ -67,8 +67,8 @@ class Split:
         """Draws images at random, with all captions of theirs.
 
         Args:
-            n_images: Int, how many images to keep, at most `len(split)`.
-            seed: Int. Defaults to `0`.
+            n_images: Integer, how many images to keep, at most `len(split)`.
+            seed: Integer. Defaults to `0`.
 
         Returns:
             A `Split` in the same order as this one.

@@ -16,7 +16,7 @@ def candidate_maker(split, preprocessor, edits):
             `shape`.
 
     Returns:
-        Callable from an int tensor `(B, 3)` of image index, caption index and epoch to a
+        Callable from an integer tensor `(B, 3)` of image index, caption index and epoch to a
         dict of tensors `(B, *shape, L)`, `candidate_token_ids` and
         `candidate_padding_mask`.
     """

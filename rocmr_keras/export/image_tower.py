@@ -25,7 +25,7 @@ def export_image_tower(model, path, format="onnx", overwrite=False):
             `.xml` and `.bin`) and `manifest.json`. Input: float32 `(n, h, w, 3)` in `[0, 1]`.
         format: `"onnx"` (needs tf2onnx and onnxruntime), `"litert"`, or `"openvino"` (needs
             openvino). Defaults to `"onnx"`.
-        overwrite: Bool, whether to replace `path`. Defaults to `False`.
+        overwrite: Boolean, whether to replace `path`. Defaults to `False`.
 
     Returns:
         Float, the largest difference to the model's embeddings, at most 1e-4.

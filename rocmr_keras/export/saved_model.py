@@ -61,10 +61,10 @@ def export_saved_model(
             gallery, which are easier than captions are.
         dtype: `"float32"` or `"bfloat16"`, the type that weights are stored in. Defaults to
             `"float32"`.
-        string_inputs: Bool, whether texts are taken as strings. Without it the artefact needs
+        string_inputs: Boolean, whether texts are taken as strings. Without it the artefact needs
             no op of tensorflow-text. Defaults to `True`.
-        max_pixels: Int, the largest image that is decoded. Defaults to 64 million.
-        overwrite: Bool, whether to replace `path`. Defaults to `False`.
+        max_pixels: Integer, the largest image that is decoded. Defaults to 64 million.
+        overwrite: Boolean, whether to replace `path`. Defaults to `False`.
         flags: Dict or string, how the model was trained, for the manifest. Defaults to `None`.
         report: Dict, or path of a JSON file: its robustness. Defaults to `None`.
 
@@ -114,7 +114,7 @@ def make_examples(model, count=4):
 
     Args:
         model: `DualEncoder`.
-        count: Int. Defaults to `4`.
+        count: Integer. Defaults to `4`.
 
     Returns:
         Dict of arrays: `pixels`, `token_ids`, `padding_mask`, `images`, `texts`; the last two

@@ -22,8 +22,8 @@ def layerwise_multipliers(model, decay):
         ValueError: If `decay` is outside of `(0, 1]`.
 
     Reference:
-        Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification",
-        2018 (arXiv:1801.06146); Bao et al., "BEiT", 2022 (arXiv:2106.08254).
+        - [Howard and Ruder, 2018](https://arxiv.org/abs/1801.06146)
+        - [Bao et al., 2022](https://arxiv.org/abs/2106.08254), BEiT
     """
     if not 0 < decay <= 1:
         raise ValueError(

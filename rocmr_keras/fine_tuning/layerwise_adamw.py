@@ -63,5 +63,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         """Nothing: `update_step` decays each weight at its own rate."""
 
     def get_config(self):
+        config = super().get_config()
         multipliers = None if self.multipliers is None else list(self.multipliers)
-        return {**super().get_config(), "multipliers": multipliers}
+        config.update({"multipliers": multipliers})
+        return config

@@ -42,8 +42,7 @@ def enable_lora(tower, rank, alpha=None):
     ```
 
     Reference:
-        Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021
-        (arXiv:2106.09685).
+        - [Hu et al., 2021](https://arxiv.org/abs/2106.09685)
     """
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ValueError(

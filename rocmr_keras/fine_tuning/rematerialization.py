@@ -38,8 +38,7 @@ def rematerialize(tower):
     ```
 
     Reference:
-        Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016
-        (arXiv:1604.06174).
+        - [Chen et al., 2016](https://arxiv.org/abs/1604.06174)
     """
     _, blocks = ordered_blocks(tower)
     if any(isinstance(block.call, _Rematerialized) for block in blocks):

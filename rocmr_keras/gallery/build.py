@@ -4,10 +4,10 @@ import keras
 import numpy as np
 
 from rocmr_keras.gallery.encoding import Tower
-from rocmr_keras.gallery.encoding import encode_batch
-from rocmr_keras.gallery.finished_batches import Chunks
+from rocmr_keras.gallery.encoding import encode_items
+from rocmr_keras.gallery.finished_batches import FinishedBatches
 from rocmr_keras.gallery.gallery import Gallery
-from rocmr_keras.gallery.items import list_items
+from rocmr_keras.gallery.listing import list_items
 
 _NAMED = 20
 
@@ -28,7 +28,7 @@ def build_gallery(
         items: `rocmr_keras.data.Split`; path of a folder, all images in it and below; or a
             list of paths, bytes or arrays of images, or of captions.
         modality: `"images"` or `"texts"`, what is embedded. Defaults to `"images"`.
-        batch_size: Int, items encoded at a time. Defaults to `64`.
+        batch_size: Integer, items encoded at a time. Defaults to `64`.
         chunk_folder: Path of a folder where finished batches are kept: when the process is
             killed, the next call with the same arguments goes on there. It is removed
             at the end. Defaults to `None`: nothing is kept.
@@ -42,7 +42,7 @@ def build_gallery(
 
     Raises:
         ValueError: If there is no item, too many are bad, an embedding is not finite (the
-            item is named), or the chunks are those of another model or other items.
+            item is named), or `chunk_folder` is of another model or other items.
 
     Example:
 
@@ -51,17 +51,17 @@ def build_gallery(
     ```
     """
     items, ids, names = list_items(items, modality)
-    chunks = Chunks(chunk_folder, model, items, modality, batch_size)
+    finished = FinishedBatches(chunk_folder, model, items, modality, batch_size)
     tower = Tower(model, modality)
     starts = range(0, len(items), batch_size)
     bar = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
     vectors, kept, bad = [], [], []
     for start in starts:
-        found = chunks.read(start)
+        found = finished.read(start)
         if found is None:
             batch = items[start : start + batch_size]
             found = _embed(tower, batch, names[start : start + batch_size], batch_size)
-            chunks.write(start, found)
+            finished.write(start, found)
         vectors.append(found["vectors"])
         kept += (found["places"] + start).tolist()
         bad += found["faults"].tolist()
@@ -70,7 +70,7 @@ def build_gallery(
     if bad:
         warnings.warn(f"Left out {len(bad)} unreadable images: {_listed(bad)}.", stacklevel=2)
     gallery = Gallery(np.concatenate(vectors), ids[kept], [names[place] for place in kept])
-    chunks.remove()
+    finished.remove()
     return gallery
 
 
@@ -84,7 +84,7 @@ def _embed(tower, batch, names, batch_size):
     if not places:
         # Of no vector the width is not known; the concatenation needs it.
         inputs = np.zeros((1, *preprocessor.image_size, 3), "float32")
-    vectors = encode_batch(tower, inputs, batch_size)[: len(places)]
+    vectors = encode_items(tower, inputs, batch_size)[: len(places)]
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         name = names[places[int(np.argmin(finite))]]

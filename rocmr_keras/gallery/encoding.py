@@ -1,7 +1,8 @@
 """Embeddings of many items, on whichever backend, a batch of one size at a time."""
 
 import keras
-import numpy as np
+
+from rocmr_keras.padded_batches import in_batches
 
 
 class Tower(keras.Model):
@@ -23,17 +24,21 @@ class Tower(keras.Model):
         return self.dual_encoder.encode_texts(inputs["token_ids"], inputs["padding_mask"])
 
 
-def encode_batch(tower, inputs, batch_size):
-    """Encodes up to `batch_size` items, filled up to that number, so that it compiles once.
+def encode_items(tower, inputs, batch_size):
+    """Encodes items in batches of one size, so that the tower compiles once.
 
     Args:
         tower: `Tower`.
         inputs: Array of images, or dict of tokens, one item or more.
-        batch_size: Int.
+        batch_size: Integer.
 
     Returns:
         Float32 array `(items, dim)`.
     """
     count = len(inputs["token_ids"]) if isinstance(inputs, dict) else len(inputs)
-    padded = keras.tree.map_structure(lambda x: np.resize(x, (batch_size, *x.shape[1:])), inputs)
-    return np.asarray(tower.predict_on_batch(padded), "float32")[:count]
+
+    def step(positions):
+        batch = keras.tree.map_structure(lambda x: x[positions], inputs)
+        return {"vectors": tower.predict_on_batch(batch)}
+
+    return in_batches(step, count, batch_size)["vectors"].astype("float32")

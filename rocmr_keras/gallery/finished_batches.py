@@ -9,8 +9,10 @@ import shutil
 import keras
 import numpy as np
 
+from rocmr_keras.files import replacing
 
-class Chunks:
+
+class FinishedBatches:
     """Finished batches on disk, each written whole.
 
     Args:
@@ -18,10 +20,10 @@ class Chunks:
         model: Keras model.
         items: List of what is embedded.
         modality: `"images"` or `"texts"`.
-        batch_size: Int.
+        batch_size: Integer.
 
     Raises:
-        ValueError: If the folder holds other things, or the chunks of another job.
+        ValueError: If the folder holds other things, or the batches of another job.
     """
 
     def __init__(self, folder, model, items, modality, batch_size):
@@ -40,9 +42,10 @@ class Chunks:
         if not path.exists():
             if any(self.folder.iterdir()):
                 _refuse(folder, "a folder that holds other things")
-            self._write(path, lambda file: file.write(json.dumps(job).encode()))
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(job), "utf-8")
         elif json.loads(path.read_text("utf-8")) != job:
-            _refuse(folder, "the chunks of another model, other items or another batch size")
+            _refuse(folder, "the batches of another model, other items or another batch size")
 
     def read(self, start):
         """Returns the dict of arrays of the batch that begins at `start`, or `None`."""
@@ -54,7 +57,8 @@ class Chunks:
     def write(self, start, found):
         """Keeps a dict of arrays."""
         if self.folder is not None:
-            self._write(self._path(start), lambda file: np.savez(file, **found))
+            with replacing(self._path(start)) as temporary:
+                np.savez(temporary, **found)
 
     def remove(self):
         """Removes the folder, when the gallery is made."""
@@ -63,14 +67,6 @@ class Chunks:
 
     def _path(self, start):
         return self.folder / f"{start:010d}.npz"
-
-    def _write(self, path, write):
-        temporary = path.with_name(path.name + ".writing")
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
 
 
 def _refuse(folder, what):

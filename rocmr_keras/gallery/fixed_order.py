@@ -46,12 +46,13 @@ def score_error(dim):
     """Bounds how far a float32 product can be from a pair's score.
 
     Args:
-        dim: Int.
+        dim: Integer.
 
     Returns:
         Float, in units of the product of both norms.
 
-    Reference: Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1.
+    Reference:
+        - [Higham, 2002](https://doi.org/10.1137/1.9780898718027), section 3.1
     """
     # Eight more: the scale of a quantized row, the rounding of both results, and the norms.
     return (dim + 8) * _UNIT * 1.01

@@ -5,7 +5,9 @@ import pathlib
 
 import numpy as np
 
+from rocmr_keras.files import check_free
 from rocmr_keras.files import new_folder
+from rocmr_keras.files import replacing
 from rocmr_keras.gallery.fixed_order import largest_norm
 
 
@@ -16,7 +18,7 @@ class Gallery:
 
     Args:
         vectors: Float array `(items, dim)`, finite, rows of length 1.
-        ids: Ints `(items,)`; equal ids are allowed. Defaults to `None`: `0, 1, 2, ...`
+        ids: Integers `(items,)`; equal ids are allowed. Defaults to `None`: `0, 1, 2, ...`
         names: Strings `(items,)`, shown to people: a file name, a caption. Defaults to
             `None`: the ids as text.
 
@@ -60,7 +62,7 @@ class Gallery:
 
         Args:
             queries: Float array `(n, dim)`.
-            k: Int, at least 1; with fewer items there are fewer hits.
+            k: Integer, at least 1; with fewer items there are fewer hits.
 
         Returns:
             Dict of arrays `(n, min(k, items))`, best first, ties in the order of the items:
@@ -79,7 +81,7 @@ class Gallery:
 
         Args:
             path: Path of the folder.
-            overwrite: Bool, whether to replace it. Defaults to `False`.
+            overwrite: Boolean, whether to replace it. Defaults to `False`.
 
         Raises:
             ValueError: If it exists and may not be replaced.
@@ -138,15 +140,12 @@ def _write_parquet(gallery, path):
             "Parquet is written with pyarrow, which is not installed. Run "
             '`pip install "rocmr-keras[vectors]"`, or pass format="npy".'
         ) from error
-    from rocmr_keras.files import check_free
-
     check_free(path, overwrite=False)
     flat = pyarrow.array(gallery.vectors.ravel())
     vectors = pyarrow.FixedSizeListArray.from_arrays(flat, gallery.vectors.shape[1])
     table = pyarrow.table({"id": gallery.ids, "name": gallery.names, "vector": vectors})
-    temporary = f"{path}.{os.getpid()}.writing"
-    parquet.write_table(table, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        parquet.write_table(table, temporary)
 
 
 def _check_vectors(vectors):

@@ -16,7 +16,7 @@ def search_shards(shards, queries, k):
     Args:
         shards: List of `Gallery`, of one width.
         queries: Float array `(n, dim)`.
-        k: Int, at least 1.
+        k: Integer, at least 1.
 
     Returns:
         Dict of arrays, see `Gallery.search`; `rows` counts through the shards one after the
@@ -44,7 +44,7 @@ def merge_top_k(parts, k):
     Args:
         parts: List of dicts of arrays `(n, hits)`, best first, all with the same keys, among
             them `scores`. Of equal scores those of the earlier part come first.
-        k: Int, at least 1.
+        k: Integer, at least 1.
 
     Returns:
         Dict of arrays `(n, min(k, all hits))`.

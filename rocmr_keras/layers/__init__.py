@@ -1,8 +1,8 @@
 """Small Keras layers the towers are made of."""
 
 from rocmr_keras.layers.initializers import PortableNormal
-from rocmr_keras.layers.l2_normalize import l2_normalize
 from rocmr_keras.layers.masked_average_pooling import MaskedAveragePooling
+from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.layers.pixel_normalization import PixelNormalization
 from rocmr_keras.layers.position_embedding import PositionEmbedding
 from rocmr_keras.layers.projection_head import ProjectionHead

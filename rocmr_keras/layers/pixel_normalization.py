@@ -66,6 +66,10 @@ class PixelNormalization(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
-        config["mean"] = list(self.mean)
-        config["std"] = list(self.std)
+        config.update(
+            {
+                "mean": list(self.mean),
+                "std": list(self.std),
+            }
+        )
         return config

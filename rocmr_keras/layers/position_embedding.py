@@ -73,6 +73,10 @@ class PositionEmbedding(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
-        config["sequence_length"] = self.sequence_length
-        config["embedding_dim"] = self.embedding_dim
+        config.update(
+            {
+                "sequence_length": self.sequence_length,
+                "embedding_dim": self.embedding_dim,
+            }
+        )
         return config

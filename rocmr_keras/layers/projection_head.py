@@ -79,8 +79,12 @@ class ProjectionHead(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
-        config["input_dim"] = self.input_dim
-        config["projection_dim"] = self.projection_dim
-        config["hidden_dim"] = self.hidden_dim
-        config["dropout"] = self.dropout
+        config.update(
+            {
+                "input_dim": self.input_dim,
+                "projection_dim": self.projection_dim,
+                "hidden_dim": self.hidden_dim,
+                "dropout": self.dropout,
+            }
+        )
         return config

@@ -69,7 +69,11 @@ class ResidualBlock(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
-        config["filters"] = self.filters
-        config["normalization"] = self.normalization
-        config["activation"] = keras.activations.serialize(self.activation)
+        config.update(
+            {
+                "filters": self.filters,
+                "normalization": self.normalization,
+                "activation": keras.activations.serialize(self.activation),
+            }
+        )
         return config

@@ -96,9 +96,13 @@ class SimilarityHead(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
-        config["initial_temperature"] = self.initial_temperature
-        config["use_bias"] = self.use_bias
-        config["max_scale"] = self.max_scale
+        config.update(
+            {
+                "initial_temperature": self.initial_temperature,
+                "use_bias": self.use_bias,
+                "max_scale": self.max_scale,
+            }
+        )
         return config
 
 

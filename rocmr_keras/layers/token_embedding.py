@@ -69,8 +69,12 @@ class TokenEmbedding(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
-        config["vocabulary_size"] = self.vocabulary_size
-        config["embedding_dim"] = self.embedding_dim
+        config.update(
+            {
+                "vocabulary_size": self.vocabulary_size,
+                "embedding_dim": self.embedding_dim,
+            }
+        )
         return config
 
 

@@ -94,11 +94,15 @@ class TransformerBlock(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
-        config["hidden_dim"] = self.hidden_dim
-        config["num_heads"] = self.num_heads
-        config["mlp_dim"] = self.mlp_dim
-        config["dropout"] = self.dropout
-        config["activation"] = keras.activations.serialize(self.activation)
+        config.update(
+            {
+                "hidden_dim": self.hidden_dim,
+                "num_heads": self.num_heads,
+                "mlp_dim": self.mlp_dim,
+                "dropout": self.dropout,
+                "activation": keras.activations.serialize(self.activation),
+            }
+        )
         return config
 
 

@@ -17,7 +17,7 @@ class HardestTriplet:
 
     Call arguments:
         similarities: Float tensor `(rows, columns)`, cosine similarities.
-        positives: Bool tensor `(rows, columns)`.
+        positives: Boolean tensor `(rows, columns)`.
         scale: Ignored.
         bias: Ignored.
 
@@ -29,8 +29,7 @@ class HardestTriplet:
         ValueError: If `margin` is not positive.
 
     Reference:
-        Faghri et al., "VSE++: Improving Visual-Semantic Embeddings with Hard
-        Negatives", 2018 (arXiv:1707.05612).
+        - [Faghri et al., 2018](https://arxiv.org/abs/1707.05612), VSE++
     """
 
     def __init__(self, margin=0.2):

@@ -12,7 +12,7 @@ class PairwiseSigmoid:
 
     Call arguments:
         similarities: Float tensor `(rows, columns)`, cosine similarities.
-        positives: Bool tensor `(rows, columns)`.
+        positives: Boolean tensor `(rows, columns)`.
         scale: Scalar, the inverse temperature. Defaults to `1.0`.
         bias: Scalar added to the logits. Defaults to `0.0`.
 
@@ -20,8 +20,7 @@ class PairwiseSigmoid:
         Scalar float tensor: the sum over pairs, divided by the number of rows.
 
     Reference:
-        Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (SigLIP), 2023
-        (arXiv:2303.15343).
+        - [Zhai et al., 2023](https://arxiv.org/abs/2303.15343), SigLIP
     """
 
     def __call__(self, similarities, positives, scale=1.0, bias=0.0):

@@ -13,7 +13,7 @@ class SymmetricSoftmax:
 
     Call arguments:
         similarities: Float tensor `(rows, columns)`, cosine similarities.
-        positives: Bool tensor `(rows, columns)`, at least one in each row and column.
+        positives: Boolean tensor `(rows, columns)`, at least one in each row and column.
         scale: Scalar, the inverse temperature. Defaults to `1.0`.
         bias: Scalar added to the logits; softmax ignores it. Defaults to `0.0`.
 
@@ -27,9 +27,8 @@ class SymmetricSoftmax:
     ```
 
     Reference:
-        Radford et al., "Learning Transferable Visual Models From Natural Language
-        Supervision" (CLIP), 2021 (arXiv:2103.00020); Khosla et al., "Supervised
-        Contrastive Learning", 2020 (arXiv:2004.11362), for several positives.
+        - [Radford et al., 2021](https://arxiv.org/abs/2103.00020), CLIP
+        - [Khosla et al., 2020](https://arxiv.org/abs/2004.11362), several positives
     """
 
     def __call__(self, similarities, positives, scale=1.0, bias=0.0):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from rocmr_keras.layers.l2_normalize import l2_normalize
+from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.models import towers
 
 _LAYOUTS = ("channels_last", "channels_first")
@@ -43,7 +43,7 @@ class Adapter(keras.Model):
             `None`: rows of the table.
         scale: Float or callable without arguments, the inverse temperature. Defaults to
             `100.0`, that of CLIP.
-        special_token_ids: Ints. Defaults to `None`, those of the preprocessor.
+        special_token_ids: Integers. Defaults to `None`, those of the preprocessor.
         data_format: `"channels_last"` or `"channels_first"`, how `encode_images` wants
             its images. Defaults to `"channels_last"`.
         **kwargs: `name`, `dtype` of a Keras model.

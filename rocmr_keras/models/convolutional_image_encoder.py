@@ -131,13 +131,17 @@ class ConvolutionalImageEncoder(keras.Model):
         return self.projection(x)
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        config["projection_dim"] = self.projection_dim
-        config["stage_widths"] = list(self.stage_widths)
-        config["stage_depths"] = list(self.stage_depths)
-        config["stem_stride"] = self.stem_stride
-        config["normalization"] = self.normalization
-        config["activation"] = keras.activations.serialize(self.activation)
-        config["mean"] = list(self.mean)
-        config["std"] = list(self.std)
+        config = super().get_config()
+        config.update(
+            {
+                "projection_dim": self.projection_dim,
+                "stage_widths": list(self.stage_widths),
+                "stage_depths": list(self.stage_depths),
+                "stem_stride": self.stem_stride,
+                "normalization": self.normalization,
+                "activation": keras.activations.serialize(self.activation),
+                "mean": list(self.mean),
+                "std": list(self.std),
+            }
+        )
         return config

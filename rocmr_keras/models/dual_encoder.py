@@ -5,15 +5,14 @@ from keras import ops
 
 from rocmr_keras.fine_tuning import freezing
 from rocmr_keras.layers import parts
-from rocmr_keras.layers.l2_normalize import l2_normalize
+from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
 from rocmr_keras.models import towers
-from rocmr_keras.models.hub.presets import Presets
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class DualEncoder(Presets, keras.Model):
+class DualEncoder(keras.Model):
     """Joins an image and a text tower into one space of unit vectors.
 
     Any pair of Keras towers will do. The image tower maps images to
@@ -212,20 +211,121 @@ class DualEncoder(Presets, keras.Model):
         choices |= {"similarity": similarity, "batch_norm": batch_norm}
         freezing.freeze(self, {k: value for k, value in choices.items() if value is not None})
 
+    @classmethod
+    def from_preset(cls, preset, **kwargs):
+        """Loads a CLIP or SigLIP with its tokenizer, image converter and weights.
+
+        KerasHub finds, fetches and keeps its presets. Folders in the layout of
+        HuggingFace's transformers, for which KerasHub has no converter, are converted
+        here; they need the package `safetensors`.
+
+        Args:
+            preset: String, a preset of KerasHub such as `"clip_vit_base_patch32"`, a
+                handle `kaggle://`, `hf://` or `modelscope://`, or the path of a local
+                folder: of KerasHub, or of transformers (`config.json` and
+                `model.safetensors`).
+            **kwargs: `name`, `trainable`, `dtype` of a Keras model.
+
+        Returns:
+            A `DualEncoder` with a `rocmr_keras.data.HubPreprocessor`; with none if a
+            local folder has no tokenizer.
+
+        Raises:
+            ValueError: If it is no CLIP or SigLIP, or a file of it cannot be used.
+
+        Example:
+
+        ```python
+        model = rocmr_keras.models.DualEncoder.from_preset("clip_vit_base_patch32")
+        ```
+        """
+        # Here and below: who builds towers of their own does without the hub.
+        from rocmr_keras.models.hub import presets
+
+        return presets.from_preset(cls, preset, **kwargs)
+
+    def save_to_preset(self, folder):
+        """Saves a preset that KerasHub and `from_preset` read.
+
+        Args:
+            folder: String or path of a folder, made if it is not there.
+
+        Raises:
+            ValueError: If this model did not come from a CLIP or SigLIP. Others are
+                saved by `model.save`.
+        """
+        from rocmr_keras.models.hub import presets
+
+        presets.save_to_preset(self, folder)
+
+    @classmethod
+    def from_backbone(cls, backbone, preprocessor=None, image_converter=None, **kwargs):
+        """Makes a dual encoder of a two-tower model of KerasHub.
+
+        With its own projections, scale and bias; embeddings and logits are those of
+        the model's own forward pass, but safe where an embedding is zero. The two
+        encoders are shared, not copied; projections, scale and bias are copied.
+
+        Args:
+            backbone: A `keras_hub.models.CLIPBackbone` or `SigLIPBackbone`.
+            preprocessor: As for the class, e.g. a `rocmr_keras.data.HubPreprocessor`.
+                Without one no token is protected from attack. Defaults to `None`.
+            image_converter: A `keras_hub.layers.ImageConverter`, whose scale and
+                offset become the tower's normalisation. Defaults to `None`: mean and
+                deviation that the family was published with.
+            **kwargs: `name`, `trainable`, `dtype` of a Keras model.
+
+        Returns:
+            A `DualEncoder`.
+
+        Raises:
+            ValueError: If `backbone` is no two-tower model.
+
+        Example:
+
+        ```python
+        backbone = keras_hub.models.Backbone.from_preset("clip_vit_base_patch32")
+        model = rocmr_keras.models.DualEncoder.from_backbone(backbone)
+        ```
+        """
+        from rocmr_keras.models.hub import presets
+
+        return presets.from_backbone(cls, backbone, preprocessor, image_converter, **kwargs)
+
+    def to_backbone(self):
+        """Puts the KerasHub model together again, e.g. after robust fine-tuning.
+
+        Returns:
+            A `keras_hub.models.CLIPBackbone` or `SigLIPBackbone`, which shares the two
+            encoders with this model.
+
+        Raises:
+            ValueError: If this model did not come from one.
+        """
+        from rocmr_keras.models.hub import presets
+
+        return presets.to_backbone(self)
+
     def call(self, inputs, training=None):
         texts = self.encode_texts(inputs["token_ids"], inputs["padding_mask"], training=training)
         images = self.encode_images(inputs["images"], training=training)
         return {"image_embeddings": images, "text_embeddings": texts}
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        for name in ("image_encoder", "text_encoder", "preprocessor"):
-            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
-        config["projection_dim"] = self.projection_dim
-        config["initial_temperature"] = self.initial_temperature
-        config["use_logit_bias"] = self.use_logit_bias
-        config["max_scale"] = self.max_scale
-        config["frozen"] = dict(self.frozen)
+        config = super().get_config()
+        serialize = keras.saving.serialize_keras_object
+        config.update(
+            {
+                "image_encoder": serialize(self.image_encoder),
+                "text_encoder": serialize(self.text_encoder),
+                "preprocessor": serialize(self.preprocessor),
+                "projection_dim": self.projection_dim,
+                "initial_temperature": self.initial_temperature,
+                "use_logit_bias": self.use_logit_bias,
+                "max_scale": self.max_scale,
+                "frozen": dict(self.frozen),
+            }
+        )
         return config
 
     @classmethod

@@ -155,16 +155,17 @@ class TextEncoder(keras.Model):
         return self.encode(embeddings, inputs["padding_mask"], training=training)
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        for name in (
-            "vocabulary_size",
-            "sequence_length",
-            "embedding_dim",
-            "num_layers",
-            "num_heads",
-            "mlp_dim",
-            "projection_dim",
-            "dropout",
-        ):
-            config[name] = getattr(self, name)
+        config = super().get_config()
+        config.update(
+            {
+                "vocabulary_size": self.vocabulary_size,
+                "sequence_length": self.sequence_length,
+                "embedding_dim": self.embedding_dim,
+                "num_layers": self.num_layers,
+                "num_heads": self.num_heads,
+                "mlp_dim": self.mlp_dim,
+                "projection_dim": self.projection_dim,
+                "dropout": self.dropout,
+            }
+        )
         return config

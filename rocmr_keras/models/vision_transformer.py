@@ -144,18 +144,19 @@ class VisionTransformer(keras.Model):
         return self.projection(self.pooling(self.final_norm(x)))
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        for name in (
-            "image_size",
-            "patch_size",
-            "embedding_dim",
-            "num_layers",
-            "num_heads",
-            "mlp_dim",
-            "projection_dim",
-            "dropout",
-            "mean",
-            "std",
-        ):
-            config[name] = getattr(self, name)
+        config = super().get_config()
+        config.update(
+            {
+                "image_size": self.image_size,
+                "patch_size": self.patch_size,
+                "embedding_dim": self.embedding_dim,
+                "num_layers": self.num_layers,
+                "num_heads": self.num_heads,
+                "mlp_dim": self.mlp_dim,
+                "projection_dim": self.projection_dim,
+                "dropout": self.dropout,
+                "mean": self.mean,
+                "std": self.std,
+            }
+        )
         return config

@@ -1,9 +1,9 @@
-"""What keeps the figures of a report from being the last word."""
+"""Why the figures of a report may be too good: weak attacks, few queries, a failed audit."""
 
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides
-from rocmr_keras.reports.wording import ARROWS
-from rocmr_keras.reports.wording import percent
+from rocmr_keras.reports.formatting import ARROWS
+from rocmr_keras.reports.formatting import percent
 
 _RANDOM = ("RandomNoise", "RandomSubstitution", "RandomCharacterEdits")
 _FEWEST_STEPS = 10
@@ -12,10 +12,13 @@ _STALLED = 0.01
 
 
 def cautions(report):
-    """Returns what a reader of the figures has to know, a list of strings.
+    """Lists the reasons to trust the figures of a report less.
 
     Args:
         report: Dict, as `evaluate` or `auto_attack` returns it, perhaps with an `"audit"`.
+
+    Returns:
+        List of strings, each a part of a sentence; empty if there is no reason.
     """
     runs = report["attacks"]
     if not runs:

@@ -1,7 +1,8 @@
 """Writes a report to disk and as a table."""
 
 import json
-import os
+
+from rocmr_keras.files import replacing
 
 _DIRECTIONS = {
     "image_to_text": "image->text",
@@ -13,19 +14,14 @@ _ALWAYS = 2
 
 
 def write_report(path, report):
-    """Writes a report as JSON, to a temporary name first.
+    """Writes a report as JSON; a file of that name is replaced once the new one is whole.
 
     Args:
         path: Path of the file.
         report: Dict of plain values, as `evaluate` returns it.
     """
-    path = os.fspath(path)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    temporary = f"{path}.writing"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=2, allow_nan=False)
-        file.write("\n")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
 def format_report(report):
@@ -47,63 +43,6 @@ def format_report(report):
                 rows.update(_rows(name, run))
         lines += ["", *_table(f"protocol: {protocol}", rows)]
     return "\n".join(lines)
-
-
-def merge_reports(reports, attacks=None):
-    """Formats several models' reports as one table, all of one protocol.
-
-    Args:
-        reports: Dict from a label, such as the name of a model, to a report of `evaluate`.
-        attacks: List of names of attacks, which every report must have; by default all
-            that the first one has. Defaults to `None`.
-
-    Returns:
-        String of several lines, recalls in percent.
-
-    Raises:
-        ValueError: If the attacks are of different protocols or budgets, the reports of
-            different numbers of images and texts, or an attack is missing.
-    """
-    first = next(iter(reports.values()))
-    attacks = list(first["attacks"]) if attacks is None else attacks
-    _check_mergeable(reports, attacks)
-    rows = {f"{label}, clean": report["clean"] for label, report in reports.items()}
-    for name in attacks:
-        for label, report in reports.items():
-            rows.update(_rows(f"{label}, {name}", report["attacks"][name]))
-    counts = first["counts"]
-    head = f"{counts['images']} images, {counts['texts']} texts; recall@1/5/10 in %"
-    protocol = first["attacks"][attacks[0]]["budget"]["protocol"] if attacks else "query"
-    return "\n".join([head, "", *_table(f"protocol: {protocol}", rows)])
-
-
-def _check_mergeable(reports, attacks):
-    for label, report in reports.items():
-        missing = [name for name in attacks if name not in report["attacks"]]
-        if missing:
-            raise ValueError(
-                f"Every report must have every attack. Received: {label!r} without {missing}. "
-                "Evaluate the models with the same attacks, or choose `attacks`."
-            )
-    runs = [report["attacks"][name] for report in reports.values() for name in attacks]
-    protocols = sorted({run["budget"]["protocol"] for run in runs})
-    if len(protocols) > 1:
-        raise ValueError(
-            "Figures of different protocols never belong in one table. Received: "
-            f"protocols {protocols}. Choose `attacks` of one protocol."
-        )
-    for name in attacks:
-        if len({json.dumps(report["attacks"][name]["budget"]) for report in reports.values()}) > 1:
-            raise ValueError(
-                "An attack must have the same budget in all reports. Received: different "
-                f"budgets of {name!r}. Evaluate the models with the same attacks."
-            )
-    counts = [report["counts"] for report in reports.values()]
-    if any(count != counts[0] for count in counts):
-        raise ValueError(
-            f"The reports must be of the same data. Received: counts {counts}. "
-            "Evaluate the models on the same split."
-        )
 
 
 def _rows(name, run):

@@ -12,11 +12,11 @@ class Admission:
     than `max_waiting` are in memory.
 
     Args:
-        num_threads: Int, requests that run at the same time. Defaults to `2`.
-        max_waiting: Int, requests taken in and not yet answered. Defaults to `1024`.
+        num_threads: Integer, requests that run at the same time. Defaults to `2`.
+        max_waiting: Integer, requests taken in and not yet answered. Defaults to `1024`.
 
     Attributes:
-        num_admitted: Int, requests taken in and not yet answered, now.
+        num_admitted: Integer, requests taken in and not yet answered, now.
     """
 
     def __init__(self, num_threads=2, max_waiting=1024):

@@ -29,9 +29,9 @@ class AttackLab:
         models: Dict of name to `DualEncoder` with a preprocessor.
         paths: Dict of item name to path of an image: the gallery, at most `max_items`
             of it, evenly spaced.
-        num_steps: Int, steps of PGD. Defaults to `20`.
-        max_items: Int. Defaults to `2000`.
-        seed: Int, of the random start. Defaults to `0`.
+        num_steps: Integer, steps of PGD. Defaults to `20`.
+        max_items: Integer. Defaults to `2000`.
+        seed: Integer, of the random start. Defaults to `0`.
 
     Raises:
         ValueError: If there is no model or no item.
@@ -88,7 +88,7 @@ class AttackLab:
 
         Args:
             text: String.
-            num_substitutions: Int, words replaced, 1 to 3. Defaults to `1`.
+            num_substitutions: Integer, words replaced, 1 to 3. Defaults to `1`.
 
         Returns:
             A list as that of `attack_image`, with the texts `original` and `attacked`.

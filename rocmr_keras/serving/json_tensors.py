@@ -55,7 +55,7 @@ def write_predict(outputs, is_row):
 
     Args:
         outputs: Dict of output name to NumPy array.
-        is_row: Bool, whether the request was in the row format.
+        is_row: Boolean, whether the request was in the row format.
 
     Returns:
         Bytes, JSON with `predictions` or `outputs`.

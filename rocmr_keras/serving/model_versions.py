@@ -64,7 +64,7 @@ class ModelVersions:
 
         Args:
             name: String.
-            version: Int, or `None` for the latest. Defaults to `None`.
+            version: Integer, or `None` for the latest. Defaults to `None`.
 
         Raises:
             RequestError: If it is not served, with the code `"NOT_FOUND"`.
@@ -84,7 +84,7 @@ class ModelVersions:
 
         Args:
             name: String.
-            version: Int, or `None` for all. Defaults to `None`.
+            version: Integer, or `None` for all. Defaults to `None`.
 
         Returns:
             A list of tuples: version, `"AVAILABLE"` or `"END"`, and a message, `""` if

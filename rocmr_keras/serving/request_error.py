@@ -31,11 +31,11 @@ class RequestError(ValueError):
         code: String, the name of a gRPC status code. Defaults to `"INVALID_ARGUMENT"`.
 
     Attributes:
-        http_status: Int, the HTTP status that TensorFlow Serving gives this code.
+        http_status: Integer, the HTTP status that TensorFlow Serving gives this code.
 
     Reference:
-        TensorFlow Serving, `util/net_http` and `model_servers/http_server.cc`: the table
-        from codes to statuses.
+        - [TensorFlow Serving](https://github.com/tensorflow/serving), `util/net_http` and
+          `model_servers/http_server.cc`: the table from codes to statuses
     """
 
     def __init__(self, message, code="INVALID_ARGUMENT"):

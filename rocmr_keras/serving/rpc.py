@@ -28,7 +28,7 @@ def build_server(versions, admission, max_bytes):
     Args:
         versions: `ModelVersions`.
         admission: `Admission`.
-        max_bytes: Int, the largest message.
+        max_bytes: Integer, the largest message.
 
     Returns:
         A `grpc.aio.Server`.

@@ -22,7 +22,7 @@ class Servable:
 
     Args:
         path: Path of the folder that holds `saved_model.pb`.
-        version: Int, the version's number.
+        version: Integer, the version's number.
 
     Attributes:
         signature_defs: Dict of signature name to `SignatureDef`, as the file has them.

@@ -24,20 +24,20 @@ class Server:
     Args:
         versions: `ModelVersions`.
         host: String, the address to bind. Defaults to `"127.0.0.1"`.
-        port: Int, for gRPC; `0` picks one. Defaults to `8500`.
-        rest_api_port: Int, for REST and the page; `0` picks one. Defaults to `8501`.
-        num_threads: Int, requests that run at the same time. Defaults to `2`.
-        max_waiting: Int, requests taken in and not yet answered; more are refused as
+        port: Integer, for gRPC; `0` picks one. Defaults to `8500`.
+        rest_api_port: Integer, for REST and the page; `0` picks one. Defaults to `8501`.
+        num_threads: Integer, requests that run at the same time. Defaults to `2`.
+        max_waiting: Integer, requests taken in and not yet answered; more are refused as
             `UNAVAILABLE`. Defaults to `1024`.
-        max_bytes: Int, the largest request. Defaults to 32 MiB.
+        max_bytes: Integer, the largest request. Defaults to 32 MiB.
         page: `Page`, or `None` for none. Defaults to `None`.
         poll_seconds: Float, seconds between looks for a new version; `0` for none.
             Defaults to `2.0`.
         grace_seconds: Float, how long `stop` waits for requests at work. Defaults to `10.0`.
 
     Attributes:
-        port: Int, the port of gRPC, known after `start`.
-        rest_api_port: Int, the port of REST, known after `start`.
+        port: Integer, the port of gRPC, known after `start`.
+        rest_api_port: Integer, the port of REST, known after `start`.
 
     Raises:
         OSError: From `start`, if a port is taken.

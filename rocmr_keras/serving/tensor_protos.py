@@ -36,7 +36,7 @@ def to_array(proto, name, max_bytes):
     Args:
         proto: A `TensorProto`.
         name: String, the input's name, for the message.
-        max_bytes: Int, the largest array.
+        max_bytes: Integer, the largest array.
 
     Returns:
         A NumPy array; strings are `bytes` in an array of objects.

@@ -8,7 +8,7 @@ from PIL import Image
 from rocmr_keras.data import Split
 from rocmr_keras.gallery import build_gallery
 from rocmr_keras.gallery import encoding
-from rocmr_keras.gallery.finished_batches import Chunks
+from rocmr_keras.gallery.finished_batches import FinishedBatches
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 from rocmr_keras.models import TextEncoder
@@ -59,7 +59,7 @@ def test_split_and_captions(model, expected):
 
 
 def test_killed_and_taken_up_again(model, folder, tmp_path, monkeypatch, expected):
-    encode, seen = encoding.encode_batch, []
+    encode, seen = encoding.encode_items, []
 
     def dies_at_the_third(tower, inputs, batch_size):
         seen.append(len(inputs))
@@ -67,7 +67,7 @@ def test_killed_and_taken_up_again(model, folder, tmp_path, monkeypatch, expecte
             raise KeyboardInterrupt
         return encode(tower, inputs, batch_size)
 
-    name = "rocmr_keras.gallery.build.encode_batch"
+    name = "rocmr_keras.gallery.build.encode_items"
     monkeypatch.setattr(name, dies_at_the_third)
     chunks = tmp_path / "chunks"
     with pytest.raises(KeyboardInterrupt):
@@ -101,7 +101,7 @@ def test_nan_is_refused_and_named(model, folder, monkeypatch):
     def broken(tower, inputs, batch_size):
         return np.where(np.arange(len(inputs)) == 1, np.nan, 1.0)[:, None].astype("float32")
 
-    monkeypatch.setattr("rocmr_keras.gallery.build.encode_batch", broken)
+    monkeypatch.setattr("rocmr_keras.gallery.build.encode_items", broken)
     with pytest.raises(ValueError, match="must be finite.*0/2.png.*1 of 4"):
         build(model, folder)
 
@@ -123,13 +123,13 @@ def test_seeds_are_no_part_of_the_model(preprocessor, tmp_path):
         preprocessor,
     )
     arguments = tmp_path / "chunks", model, PIXELS, "images", 4
-    Chunks(*arguments)
+    FinishedBatches(*arguments)
     weights = {id(weight) for weight in model.weights}
     seeds = [variable for variable in model.variables if id(variable) not in weights]
     assert seeds
     for seed in seeds:
         seed.assign(seed + 1)
-    Chunks(*arguments)
+    FinishedBatches(*arguments)
     model.weights[0].assign(model.weights[0] + 1)
-    with pytest.raises(ValueError, match="the chunks of another model"):
-        Chunks(*arguments)
+    with pytest.raises(ValueError, match="the batches of another model"):
+        FinishedBatches(*arguments)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from rocmr_keras.reports import pictures
-from rocmr_keras.reports.pictures.adversarial_examples import _mark_changes
 from rocmr_keras.reports.pictures.changes import nice_factor
+from rocmr_keras.reports.pictures.example_sheet import _mark_changes
 from rocmr_keras.reports.pictures.lettering import clean
 from rocmr_keras.reports.pictures.lettering import wrap
 

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from rocmr_keras.reports import format_report
-from rocmr_keras.reports import merge_reports
 from rocmr_keras.reports import write_report
 
 
@@ -20,6 +19,7 @@ def test_a_figure_that_is_no_number_is_refused_and_the_old_file_kept(tmp_path):
     with pytest.raises(ValueError, match="[Oo]ut of range float"):
         write_report(path, {"recall": float("nan")})
     assert json.loads(path.read_text(encoding="utf-8")) == {"recall": 0.5}
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
 
 
 def test_the_table_has_each_attack_once(report):
@@ -56,24 +56,3 @@ def test_clean_figures_of_a_share_of_the_queries_stand_before(report):
     run = {**report["attacks"]["pgd"], "clean": report["clean"]}
     lines = format_report({**report, "attacks": {"hub": run}}).splitlines()
     assert [line.split("  ")[0] for line in lines[4:]] == ["clean", "hub, before", "hub"]
-
-
-def test_merged_reports_are_one_table(report):
-    lines = merge_reports({"a": report, "b": report}, ["pgd", "noise"]).splitlines()
-    names = [line.split("  ")[0] for line in lines[4:]]
-    assert names == ["a, clean", "b, clean", "a, pgd", "b, pgd", "a, noise", "b, noise"]
-    assert "57.1 / " in lines[6]
-
-
-def test_reports_that_cannot_be_compared(report):
-    with pytest.raises(ValueError, match=r"never belong in one table. Received: .*'both', 'query'"):
-        merge_reports({"a": report, "b": report})
-    with pytest.raises(ValueError, match="Received: 'b' without .'pgd'"):
-        merge_reports({"a": report, "b": {**report, "attacks": {}}}, ["pgd"])
-    counts = {"images": 3, "texts": 4}
-    with pytest.raises(ValueError, match="must be of the same data. Received: counts"):
-        merge_reports({"a": report, "b": {**report, "counts": counts}}, ["pgd"])
-    attack = report["attacks"]["pgd"]
-    other = {**attack, "budget": {**attack["budget"], "objective": "margin"}}
-    with pytest.raises(ValueError, match="different budgets of 'pgd'"):
-        merge_reports({"a": report, "b": {**report, "attacks": {"pgd": other}}}, ["pgd"])

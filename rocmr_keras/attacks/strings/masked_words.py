@@ -5,6 +5,8 @@ import functools
 import keras
 import numpy as np
 
+from rocmr_keras.padded_batches import in_batches
+
 
 class MaskedWords:
     """Asks a masked language model for the words that fit in a gap.
@@ -108,14 +110,13 @@ class MaskedWords:
 
     def _predict(self, gaps):
         """Returns the scores `(gaps, vocabulary_size)` at the position of each gap."""
-        features, outputs = self.features(gaps), []
-        for start in range(0, len(gaps), self.batch_size):
-            # The last batch is filled up with texts of its own.
-            rows = np.arange(start, min(start + self.batch_size, len(gaps)))
-            padded = np.resize(rows, self.batch_size)
-            batch = {name: values[padded] for name, values in features.items()}
-            outputs.append(self.model.predict_on_batch(batch)[: len(rows), 0])
-        return np.concatenate(outputs)
+        features = self.features(gaps)
+
+        def step(positions):
+            batch = {name: values[positions] for name, values in features.items()}
+            return {"scores": self.model.predict_on_batch(batch)[:, 0]}
+
+        return in_batches(step, len(gaps), self.batch_size)["scores"]
 
     def _window(self, left, right):
         """Cuts both sides to what fits beside start, mask and end."""

@@ -1,9 +1,9 @@
 import hashlib
 import os
 import pathlib
-import tempfile
 
 from rocmr_keras.data.emoji.captions import code_points
+from rocmr_keras.files import replacing
 
 SKIN_TONES = frozenset(("1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"))
 
@@ -14,7 +14,7 @@ def drawings_in(folder, skin_tones=False):
     Args:
         folder: Path of a folder of PNG or SVG files named by code points, such
             as `1f34e.png`.
-        skin_tones: Bool, whether drawings in a skin tone count, as drawings of
+        skin_tones: Boolean, whether drawings in a skin tone count, as drawings of
             the concept without it. Defaults to `False`.
 
     Returns:
@@ -42,7 +42,7 @@ def rendered(path, size, cache_dir):
 
     Args:
         path: `pathlib.Path` of a drawing.
-        size: Int, height and width of the rendering in pixels.
+        size: Integer, height and width of the rendering in pixels.
         cache_dir: `pathlib.Path` where renderings are kept.
 
     Returns:
@@ -59,7 +59,8 @@ def rendered(path, size, cache_dir):
         image = resvg_py.svg_to_bytes(
             svg_path=str(path), width=size, height=size, background="white", skip_system_fonts=True
         )
-        _write_whole(target, bytes(image))
+        with replacing(target) as temporary:
+            temporary.write_bytes(bytes(image))
     return target
 
 
@@ -71,13 +72,3 @@ def default_cache_dir():
     """
     home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
     return pathlib.Path(home) / "datasets" / "rocmr_keras"
-
-
-def _write_whole(target, contents):
-    # Under a name of its own, then moved: a killed or a parallel run leaves
-    # no half-written file behind.
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
-        file.write(contents)
-    os.replace(name, target)

@@ -35,9 +35,9 @@ def load_emoji(
     Args:
         fractions: Tuple of three floats, shares of the concepts in training,
             validation and test. Defaults to `(0.8, 0.08, 0.12)`.
-        image_size: Int, height and width at which SVG is rendered, in pixels.
+        image_size: Integer, height and width at which SVG is rendered, in pixels.
             Defaults to `72`, the size of Twemoji.
-        skin_tones: Bool, whether to add drawings in skin tones. Defaults to `False`.
+        skin_tones: Boolean, whether to add drawings in skin tones. Defaults to `False`.
         extra_styles: List of folders of PNG or SVG files named by code points, further
             drawing styles. Defaults to `()`.
         cache_dir: Path of the folder for renderings. Defaults to

@@ -19,7 +19,7 @@ def load_albef(captions, images, max_bad_fraction=0.01, check_files=True):
         images: Path of the folder that the records' image paths start from.
         max_bad_fraction: Float, the share of bad records that is skipped. Defaults to
             `0.01`.
-        check_files: Bool, whether every image's header is read. Defaults to `True`.
+        check_files: Boolean, whether every image's header is read. Defaults to `True`.
 
     Returns:
         A dict of `Split`.
@@ -28,7 +28,7 @@ def load_albef(captions, images, max_bad_fraction=0.01, check_files=True):
         ValueError: If a file is not in this format, or too much in it is bad.
 
     Reference:
-        - [Align before Fuse](https://arxiv.org/abs/2107.07651)
+        - [Li et al., 2021](https://arxiv.org/abs/2107.07651)
     """
     records = [
         _record(entry, images, split, repr(str(path)))

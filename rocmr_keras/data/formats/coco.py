@@ -19,7 +19,7 @@ def load_coco(captions, images, max_bad_fraction=0.01, check_files=True):
             split, such as `{"train": "train2017", "validation": "val2017"}`.
         max_bad_fraction: Float, the share of bad records that is skipped. Defaults to
             `0.01`.
-        check_files: Bool, whether every image's header is read. Defaults to `True`.
+        check_files: Boolean, whether every image's header is read. Defaults to `True`.
 
     Returns:
         A dict of `Split`.
@@ -28,7 +28,7 @@ def load_coco(captions, images, max_bad_fraction=0.01, check_files=True):
         ValueError: If a file is not in this format, or too much in it is bad.
 
     Reference:
-        - [Microsoft COCO Captions](https://arxiv.org/abs/1504.00325)
+        - [Chen et al., 2015](https://arxiv.org/abs/1504.00325)
     """
     records = []
     for split, path in files_by_split(captions):

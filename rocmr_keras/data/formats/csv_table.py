@@ -29,7 +29,7 @@ def load_csv(
         delimiter: String of one character. Defaults to `None`: a tab for `.tsv`, else a comma.
         max_bad_fraction: Float, the share of bad records that is skipped. Defaults to
             `0.01`.
-        check_files: Bool, whether every image's header is read. Defaults to `True`.
+        check_files: Boolean, whether every image's header is read. Defaults to `True`.
 
     Returns:
         A dict of `Split`.

@@ -16,7 +16,7 @@ def load_flickr_tokens(captions, images, splits=(), max_bad_fraction=0.01, check
             images of no list are left out. Defaults to `()`: all are for training.
         max_bad_fraction: Float, the share of bad records that is skipped. Defaults to
             `0.01`.
-        check_files: Bool, whether every image's header is read. Defaults to `True`.
+        check_files: Boolean, whether every image's header is read. Defaults to `True`.
 
     Returns:
         A dict of `Split`.

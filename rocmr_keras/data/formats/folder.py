@@ -15,7 +15,7 @@ def load_folder(images, max_bad_fraction=0.01, check_files=True):
             these are the splits; else all is for training.
         max_bad_fraction: Float, the share of bad records that is skipped. Defaults to
             `0.01`.
-        check_files: Bool, whether every image's header is read. Defaults to `True`.
+        check_files: Boolean, whether every image's header is read. Defaults to `True`.
 
     Returns:
         A dict of `Split`.

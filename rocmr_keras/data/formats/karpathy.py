@@ -17,14 +17,14 @@ def load_karpathy(
             `dataset_coco.json`.
         images: Path of the folder of images; for COCO of the one that holds `train2014`
             and `val2014`.
-        restval: Bool, whether COCO's `restval` images are for training, as is usual, or
+        restval: Boolean, whether COCO's `restval` images are for training, as is usual, or
             left out. Defaults to `True`.
-        max_test_captions: Int, the captions per image to take in validation and test, the
+        max_test_captions: Integer, the captions per image to take in validation and test, the
             first ones, or `None` for all. Some COCO images have six or seven, and the
             usual figures are with five. Defaults to `5`.
         max_bad_fraction: Float, the share of bad records that is skipped. Defaults to
             `0.01`.
-        check_files: Bool, whether every image's header is read. Defaults to `True`.
+        check_files: Boolean, whether every image's header is read. Defaults to `True`.
 
     Returns:
         A dict of `Split`.
@@ -33,7 +33,7 @@ def load_karpathy(
         ValueError: If the file is not in this format, or too much in it is bad.
 
     Reference:
-        - [Deep Visual-Semantic Alignments](https://arxiv.org/abs/1412.2306)
+        - [Karpathy and Fei-Fei, 2015](https://arxiv.org/abs/1412.2306)
     """
     source = repr(str(captions))
     records = []

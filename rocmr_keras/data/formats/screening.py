@@ -20,7 +20,7 @@ def screen(records, max_bad_fraction=0.01, check_files=True):
         records: List of `rocmr_keras.data.formats.records.Record`.
         max_bad_fraction: Float in `[0, 1]`, the largest share of bad records that is
             skipped. Defaults to `0.01`.
-        check_files: Bool, whether to open every image file and read its header.
+        check_files: Boolean, whether to open every image file and read its header.
             Defaults to `True`.
 
     Returns:

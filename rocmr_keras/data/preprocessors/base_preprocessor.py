@@ -17,10 +17,10 @@ class BasePreprocessor:
     `token_ids` and `padding_mask`, and `get_config`.
 
     Args:
-        sequence_length: Int, tokens per caption, at least 3.
-        image_size: Tuple of two ints, height and width in pixels.
+        sequence_length: Integer, tokens per caption, at least 3.
+        image_size: Tuple of two integers, height and width in pixels.
         interpolation: String, `"bilinear"` or `"bicubic"`. Defaults to `"bilinear"`.
-        crop: Bool, whether images of another aspect ratio are cropped, not squeezed.
+        crop: Boolean, whether images of another aspect ratio are cropped, not squeezed.
             Defaults to `True`.
 
     Raises:

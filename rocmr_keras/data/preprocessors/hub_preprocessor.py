@@ -26,15 +26,15 @@ class HubPreprocessor(BasePreprocessor):
 
     Args:
         tokenizer: A KerasHub tokenizer with its vocabulary.
-        sequence_length: Int, tokens per caption, at least 3. Defaults to `77`, CLIP's;
+        sequence_length: Integer, tokens per caption, at least 3. Defaults to `77`, CLIP's;
             SigLIP's towers take 64 and no other.
-        image_size: Tuple of two ints, height and width. Defaults to `(224, 224)`.
-        lowercase: Bool, whether to fold case first; `None` for what the tokenizer's
+        image_size: Tuple of two integers, height and width. Defaults to `(224, 224)`.
+        lowercase: Boolean, whether to fold case first; `None` for what the tokenizer's
             family does: CLIP and SigLIP only, where it is not the tokenizer's own
             business. Defaults to `None`.
-        strip_punctuation: Bool; `None` for SigLIP only. Defaults to `None`.
+        strip_punctuation: Boolean; `None` for SigLIP only. Defaults to `None`.
         interpolation: `"bilinear"` or `"bicubic"`, of images. Defaults to `"bilinear"`.
-        crop: Bool, whether images of another aspect ratio are cropped, not squeezed.
+        crop: Boolean, whether images of another aspect ratio are cropped, not squeezed.
             Defaults to `True`.
 
     Raises:
@@ -87,12 +87,12 @@ class HubPreprocessor(BasePreprocessor):
 
     @property
     def special_token_ids(self):
-        """Tuple of ints: padding, start, end, unknown and all other marks."""
+        """Tuple of integers: padding, start, end, unknown and all other marks."""
         return self._special
 
     @property
     def whole_word_mask(self):
-        """Bool array `(vocabulary_size,)`: True where a piece begins a word; `None` for CLIP."""
+        """Boolean array `(vocabulary_size,)`: True where a piece begins a word; `None` for CLIP."""
         return word_pieces.begins_word(self.vocabulary, self.kind)
 
     def tokenize(self, texts):

@@ -21,11 +21,11 @@ class Preprocessor(BasePreprocessor):
     Args:
         vocabulary: List of strings, WordPiece pieces (`"##"` continues a word),
             among them `[PAD]`, `[UNK]`, `[START]` and `[END]`.
-        sequence_length: Int, tokens per caption, at least 3. Defaults to `32`.
-        image_size: Tuple of two ints, height and width in pixels.
+        sequence_length: Integer, tokens per caption, at least 3. Defaults to `32`.
+        image_size: Tuple of two integers, height and width in pixels.
             Defaults to `(64, 64)`.
-        lowercase: Bool, whether captions are case folded. Defaults to `True`.
-        strip_accents: Bool, whether accents are taken off, as the uncased BERT
+        lowercase: Boolean, whether captions are case folded. Defaults to `True`.
+        strip_accents: Boolean, whether accents are taken off, as the uncased BERT
             vocabularies expect. Defaults to `False`.
 
     Raises:
@@ -74,7 +74,7 @@ class Preprocessor(BasePreprocessor):
 
         Args:
             captions: List of strings, those of the training split.
-            vocabulary_size: Int, the largest number of pieces. Defaults to `4096`.
+            vocabulary_size: Integer, the largest number of pieces. Defaults to `4096`.
             sequence_length: As for the class.
             image_size: As for the class.
             lowercase: As for the class.
@@ -91,12 +91,12 @@ class Preprocessor(BasePreprocessor):
 
     @property
     def special_token_ids(self):
-        """Tuple of ints: padding, unknown, start, end, then `[MASK]`, `[unused0]` and such."""
+        """Tuple of integers: padding, unknown, start, end, then `[MASK]`, `[unused0]` and such."""
         return self._special
 
     @property
     def whole_word_mask(self):
-        """Bool array `(vocabulary_size,)`: True where a piece begins a word and is not special."""
+        """Boolean array `(vocabulary_size,)`: True where a piece begins a word, unless special."""
         return np.array([not (p.startswith("##") or _is_bracketed(p)) for p in self.vocabulary])
 
     def _lay_out(self, texts):

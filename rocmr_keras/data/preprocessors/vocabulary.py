@@ -21,8 +21,8 @@ def learn_vocabulary(captions, vocabulary_size, lowercase=True):
 
     Args:
         captions: Iterable of strings.
-        vocabulary_size: Int, the largest number of pieces, special ones included.
-        lowercase: Bool, whether to fold case first. Defaults to `True`.
+        vocabulary_size: Integer, the largest number of pieces, special ones included.
+        lowercase: Boolean, whether to fold case first. Defaults to `True`.
 
     Returns:
         A list of at most `vocabulary_size` strings: special tokens, characters,

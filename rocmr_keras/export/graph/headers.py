@@ -25,7 +25,7 @@ def read_header(contents, max_pixels):
 
     Args:
         contents: String tensor `()`, the bytes of an image file.
-        max_pixels: Int, the largest product of width and height.
+        max_pixels: Integer, the largest product of width and height.
 
     Returns:
         The code, an int32 scalar, and the bytes to decode: the same, but of a GIF its first

@@ -17,7 +17,7 @@ def decode_images(contents, preprocessor, max_pixels):
     Args:
         contents: String tensor `(n,)`, bytes of image files.
         preprocessor: `rocmr_keras.data.Preprocessor`.
-        max_pixels: Int, the largest image that is decoded.
+        max_pixels: Integer, the largest image that is decoded.
 
     Returns:
         A uint8 tensor `(n, height, width, 3)`.

@@ -15,7 +15,7 @@ class ServingModel:
     Args:
         model: `DualEncoder`, or an object with its methods.
         dtype: Type of the stored weights, `"float32"` or `"bfloat16"`.
-        max_pixels: Int, the largest image that is decoded.
+        max_pixels: Integer, the largest image that is decoded.
         gallery: `Gallery`, or `None`.
         search: What `build` of an index returned, or `None`.
 
@@ -42,7 +42,7 @@ class ServingModel:
         """Traces the functions that a server offers.
 
         Args:
-            string_inputs: Bool, whether to include those of texts as strings, which
+            string_inputs: Boolean, whether to include those of texts as strings, which
                 need the ops of tensorflow-text. Defaults to `True`.
 
         Returns:

@@ -17,7 +17,7 @@ class CellSearch(tf.Module):
         order: Int32 array `(items,)`, the row in the gallery of each.
         centroids: Float32 array `(cells, dim)`.
         sizes: Int32 array `(cells,)`, vectors in each cell.
-        num_probes: Int, cells looked at.
+        num_probes: Integer, cells looked at.
     """
 
     def __init__(self, vectors, order, centroids, sizes, num_probes):

@@ -14,16 +14,17 @@ class InvertedFileIndex:
     some 1e5 vectors on, and approximate: the manifest states the recall.
 
     Args:
-        num_cells: Int, at most the number of vectors. Defaults to `None`: four times
+        num_cells: Integer, at most the number of vectors. Defaults to `None`: four times
             the square root of that number.
-        num_probes: Int, cells looked at. Defaults to `16`.
-        seed: Int, of k-means. Defaults to `0`.
+        num_probes: Integer, cells looked at. Defaults to `16`.
+        seed: Integer, of k-means. Defaults to `0`.
 
     Raises:
         ValueError: If a number is below 1.
 
-    Reference: Jegou, Douze and Schmid, "Product Quantization for Nearest Neighbor Search",
-    TPAMI 2011 (section IV, the inverted file; vectors are not compressed here).
+    Reference:
+        - [Jegou et al., 2011](https://doi.org/10.1109/TPAMI.2010.57), section IV, the inverted
+          file; vectors are not compressed here
     """
 
     def __init__(self, num_cells=None, num_probes=16, seed=0):

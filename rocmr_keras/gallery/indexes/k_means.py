@@ -10,9 +10,9 @@ def k_means(vectors, num_cells, seed=0, num_iterations=8):
 
     Args:
         vectors: Float32 array `(items, dim)`.
-        num_cells: Int, at most `items`.
-        seed: Int. Defaults to `0`.
-        num_iterations: Int. Defaults to `8`.
+        num_cells: Integer, at most `items`.
+        seed: Integer. Defaults to `0`.
+        num_iterations: Integer. Defaults to `8`.
 
     Returns:
         Float32 array `(num_cells, dim)`.

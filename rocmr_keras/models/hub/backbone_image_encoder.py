@@ -115,14 +115,18 @@ class BackboneImageEncoder(keras.Model):
             )
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        config.update(features.backbone_config(self.backbone))
-        config["pooling"] = self.pooling
-        config["projection_dim"] = None if self.head is None else self.projection_dim
-        config["hidden_dim"] = self.hidden_dim
-        config["mean"] = list(self.mean)
-        config["std"] = list(self.std)
-        config["channel_order"] = self.channel_order
+        config = super().get_config()
+        config.update(
+            {
+                **features.backbone_config(self.backbone),
+                "pooling": self.pooling,
+                "projection_dim": None if self.head is None else self.projection_dim,
+                "hidden_dim": self.hidden_dim,
+                "mean": list(self.mean),
+                "std": list(self.std),
+                "channel_order": self.channel_order,
+            }
+        )
         return config
 
     @classmethod

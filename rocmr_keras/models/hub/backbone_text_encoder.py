@@ -123,11 +123,15 @@ class BackboneTextEncoder(keras.Model):
         return features.pool(x, self.pooling_kind)
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        config.update(features.backbone_config(self.backbone))
-        config["pooling"] = self.pooling
-        config["projection_dim"] = None if self.head is None else self.projection_dim
-        config["hidden_dim"] = self.hidden_dim
+        config = super().get_config()
+        config.update(
+            {
+                **features.backbone_config(self.backbone),
+                "pooling": self.pooling,
+                "projection_dim": None if self.head is None else self.projection_dim,
+                "hidden_dim": self.hidden_dim,
+            }
+        )
         return config
 
     @classmethod

@@ -28,7 +28,7 @@ def efficientnet_lite0(num_classes=None):
     `(x - 127) / 128` of bytes, of any size from 32 on; a multiple of 32 wastes none.
 
     Args:
-        num_classes: Int, width of the classifier on top. Defaults to `None`: none, the
+        num_classes: Integer, width of the classifier on top. Defaults to `None`: none, the
             output is the last map `(B, H / 32, W / 32, 1280)`.
 
     Returns:

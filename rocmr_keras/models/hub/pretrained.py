@@ -37,11 +37,11 @@ def pretrained(
 
     Args:
         name: `"efficientnet_lite0+minilm"`, the only pair for now.
-        image_size: Tuple of two ints, height and width in pixels, at best multiples of
+        image_size: Tuple of two integers, height and width in pixels, at best multiples of
             32. Defaults to `(128, 128)`; ImageNet was seen at 224.
-        sequence_length: Int, tokens per caption, at most 512. Defaults to `32`.
-        projection_dim: Int, width of the common space. Defaults to `256`.
-        hidden_dim: Int, hidden width of both projections, see
+        sequence_length: Integer, tokens per caption, at most 512. Defaults to `32`.
+        projection_dim: Integer, width of the common space. Defaults to `256`.
+        hidden_dim: Integer, hidden width of both projections, see
             `rocmr_keras.layers.ProjectionHead`; `None` for plain ones. Defaults to `512`.
         freeze: Tuple of `"images"`, `"texts"`: the backbones that stay as they are. A
             frozen one is a constant function: no dropout, fixed batch statistics.
@@ -88,7 +88,7 @@ def efficientnet_lite0_backbone(include_top=False):
     """Loads EfficientNet-Lite0 as trained on ImageNet.
 
     Args:
-        include_top: Bool, whether with the classifier of 1000 classes. Defaults to `False`.
+        include_top: Boolean, whether with the classifier of 1000 classes. Defaults to `False`.
 
     Returns:
         A functional `keras.Model`, see `efficientnet_lite0`.

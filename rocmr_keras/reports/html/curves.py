@@ -2,9 +2,9 @@
 
 import json
 
+from rocmr_keras.reports.formatting import ARROWS
 from rocmr_keras.reports.html.chart import chart
 from rocmr_keras.reports.html.element import element
-from rocmr_keras.reports.wording import ARROWS
 
 _STRENGTHS = {
     "epsilon": "epsilon",

@@ -1,10 +1,10 @@
 """How the figures were measured: stages of AutoAttack, audit, every budget and version."""
 
+from rocmr_keras.reports.formatting import ARROWS
+from rocmr_keras.reports.formatting import percent
 from rocmr_keras.reports.html.element import bar
 from rocmr_keras.reports.html.element import element
 from rocmr_keras.reports.html.element import table
-from rocmr_keras.reports.wording import ARROWS
-from rocmr_keras.reports.wording import percent
 
 
 def stages(label, report):

@@ -1,11 +1,11 @@
 """Recall, clean and attacked: a table for each protocol, never one for two."""
 
+from rocmr_keras.reports.conclusion import clean_figures
+from rocmr_keras.reports.formatting import ARROWS
+from rocmr_keras.reports.formatting import percent
 from rocmr_keras.reports.html.element import bar
 from rocmr_keras.reports.html.element import element
 from rocmr_keras.reports.html.element import table
-from rocmr_keras.reports.verdict import clean_figures
-from rocmr_keras.reports.wording import ARROWS
-from rocmr_keras.reports.wording import percent
 
 WHO_IS_ATTACKED = {
     "query": "Only the query is attacked; the gallery that it searches is clean.",

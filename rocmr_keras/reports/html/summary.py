@@ -1,12 +1,12 @@
 """The verdict: what is left at rank 1, and what to know about it."""
 
 from rocmr_keras.reports.cautions import cautions
+from rocmr_keras.reports.conclusion import statement
+from rocmr_keras.reports.conclusion import strongest
+from rocmr_keras.reports.formatting import ARROWS
+from rocmr_keras.reports.formatting import percent
 from rocmr_keras.reports.html.element import bar
 from rocmr_keras.reports.html.element import element
-from rocmr_keras.reports.verdict import statement
-from rocmr_keras.reports.verdict import strongest
-from rocmr_keras.reports.wording import ARROWS
-from rocmr_keras.reports.wording import percent
 
 
 def summary(reports):

@@ -1,9 +1,9 @@
-import json
-
+from rocmr_keras.files import replacing
+from rocmr_keras.reports.comparison import check_comparable
 from rocmr_keras.reports.html.curves import curves as draw_curves
 from rocmr_keras.reports.html.element import element
 from rocmr_keras.reports.html.element import to_html
-from rocmr_keras.reports.html.failures import failures as show_failures
+from rocmr_keras.reports.html.failure_cards import failure_cards
 from rocmr_keras.reports.html.measured import audit
 from rocmr_keras.reports.html.measured import measured
 from rocmr_keras.reports.html.measured import stages
@@ -11,8 +11,7 @@ from rocmr_keras.reports.html.recalls import all_figures
 from rocmr_keras.reports.html.recalls import recalls
 from rocmr_keras.reports.html.style import STYLE
 from rocmr_keras.reports.html.summary import summary
-from rocmr_keras.reports.pictures.files import check_path
-from rocmr_keras.reports.pictures.files import replacing
+from rocmr_keras.reports.pictures.png import check_path
 
 
 def write_html_report(path, report, failures=None, curves=None, title="Robust retrieval"):
@@ -61,13 +60,13 @@ def write_html_report(path, report, failures=None, curves=None, title="Robust re
         draw_curves(reports, curves),
         [stages(label, entry) for label, entry in reports.items()],
         [audit(label, entry) for label, entry in reports.items()],
-        show_failures(failures),
+        failure_cards(failures),
         all_figures(reports),
         measured(reports),
     )
     page = to_html(_page(title, main))
-    with replacing(path) as file:
-        file.write(page)
+    with replacing(path) as temporary:
+        temporary.write_bytes(page)
 
 
 def _page(title, main):
@@ -89,30 +88,10 @@ def _check_reports(report):
             "`report` must have counts, clean figures and attacks, or be a dict of such. Received: "
             f"{type(report).__name__} {report!r:.60}. Pass what `evaluate` returns."
         )
-    described = {
-        json.dumps([entry["counts"], _budgets(entry)], sort_keys=True) for entry in report.values()
-    }
-    if len(described) > 1:
-        raise ValueError(
-            "Reports on one page must be of the same data and the same attacks. Received: "
-            f"{len(described)} different ones, labels {list(report)}. Write a page for each."
-        )
+    check_comparable(report)
     return {str(label): entry for label, entry in report.items()}
 
 
 def _is_report(report):
     keys = ("counts", "clean", "attacks")
     return isinstance(report, dict) and all(isinstance(report.get(key), dict) for key in keys)
-
-
-def _budgets(report):
-    return {name: without_seeds(run["budget"]) for name, run in report["attacks"].items()}
-
-
-def without_seeds(budget):
-    """Returns a budget as it is but for the seeds of its attacks."""
-    return {
-        name: without_seeds(value) if isinstance(value, dict) else value
-        for name, value in budget.items()
-        if name != "seed"
-    }

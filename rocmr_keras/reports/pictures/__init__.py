@@ -4,10 +4,10 @@ matplotlib (and the Pillow that comes with it) is imported only when a picture i
 `pip install "rocmr-keras[pictures]"`. No pyplot and no display; settings are left as they were.
 """
 
-from rocmr_keras.reports.pictures.adversarial_examples import adversarial_examples
-from rocmr_keras.reports.pictures.recall_against_epsilon import recall_against_epsilon
-from rocmr_keras.reports.pictures.retrieval_sheet import retrieval_sheet
-from rocmr_keras.reports.pictures.transfer_matrix import transfer_matrix
+from rocmr_keras.reports.pictures.epsilon_curves import recall_against_epsilon
+from rocmr_keras.reports.pictures.example_sheet import adversarial_examples
+from rocmr_keras.reports.pictures.heat_map import transfer_matrix
+from rocmr_keras.reports.pictures.retrieval import retrieval_sheet
 
 __all__ = [
     "adversarial_examples",

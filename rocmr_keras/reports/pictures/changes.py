@@ -4,7 +4,7 @@ import difflib
 
 import numpy as np
 
-from rocmr_keras.reports.pictures.page import to_float
+from rocmr_keras.reports.pictures.sheet import to_float
 
 
 def changed_words(before, after):

@@ -5,7 +5,7 @@ import functools
 import os
 import unicodedata
 
-from rocmr_keras.reports.pictures.files import import_matplotlib
+from rocmr_keras.reports.pictures.png import import_matplotlib
 
 
 def wrap(words, width, measure, space, max_lines):

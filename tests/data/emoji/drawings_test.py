@@ -41,7 +41,8 @@ def test_rendering_is_kept(folder, tmp_path):
     assert rendered(folder / "2764-fe0f.svg", 20, cache) == path
     assert path.stat().st_mtime_ns == before
     assert rendered(folder / "2764-fe0f.svg", 30, cache) != path
-    assert not list(cache.rglob("*.tmp"))
+    assert {file.parent.name for file in cache.rglob("*.*")} == {"20px", "30px"}
+    assert len(list(cache.rglob("*.*"))) == 2
 
 
 def test_other_files_are_not_rendered(folder, tmp_path):

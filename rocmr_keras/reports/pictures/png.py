@@ -1,7 +1,8 @@
-"""matplotlib, only when a picture is drawn; a file, whole or not at all."""
+"""matplotlib, imported only when a picture is drawn, and what it writes."""
 
-import contextlib
 import os
+
+from rocmr_keras.files import replacing
 
 
 def import_matplotlib():
@@ -25,23 +26,9 @@ def check_path(path, ending=".png"):
     return path
 
 
-@contextlib.contextmanager
-def replacing(path):
-    """Opens a temporary file beside `path`, for bytes, and moves it there in the end."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-
-
 def write(figure, path):
-    """Writes a figure as a PNG, to a temporary name first."""
+    """Writes a figure as a PNG, whole or not at all."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with replacing(path) as file:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})

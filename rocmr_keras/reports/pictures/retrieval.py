@@ -1,12 +1,12 @@
 from rocmr_keras.reports.pictures.checks import check_entries
 from rocmr_keras.reports.pictures.checks import check_item
 from rocmr_keras.reports.pictures.checks import check_rank
-from rocmr_keras.reports.pictures.page import GREEN
-from rocmr_keras.reports.pictures.page import INK
-from rocmr_keras.reports.pictures.page import MARGIN
-from rocmr_keras.reports.pictures.page import MUTED
-from rocmr_keras.reports.pictures.page import RED
-from rocmr_keras.reports.pictures.page import Page
+from rocmr_keras.reports.pictures.sheet import GREEN
+from rocmr_keras.reports.pictures.sheet import INK
+from rocmr_keras.reports.pictures.sheet import MARGIN
+from rocmr_keras.reports.pictures.sheet import MUTED
+from rocmr_keras.reports.pictures.sheet import RED
+from rocmr_keras.reports.pictures.sheet import Sheet
 
 _NUM_RESULTS = 5
 
@@ -45,54 +45,54 @@ def retrieval_sheet(path, rows, title=None):
     check_entries(rows, "rows", ("query", "results", "scores", "correct", "rank"))
     for position, row in enumerate(rows):
         _check_results(row, f"rows[{position}]")
-    page = Page(path, title)
+    sheet = Sheet(path, title)
     for row in rows:
-        page.rule()
-        _draw_query_row(page, row)
-    page.save()
+        sheet.rule()
+        _draw_query_row(sheet, row)
+    sheet.save()
 
 
-def _draw_query_row(page, row):
-    top = page.top
+def _draw_query_row(sheet, row):
+    top = sheet.top
     is_text = isinstance(row["query"], str)
-    page.text(MARGIN, top, "text query" if is_text else "image query", 12, MUTED)
+    sheet.text(MARGIN, top, "text query" if is_text else "image query", 12, MUTED)
     if is_text:
         words = [(word, None) for word in f"“{row['query']}”".split()]
-        bottom = page.paragraph(MARGIN, top + 26, 196, words, 16, max_lines=6)
+        bottom = sheet.paragraph(MARGIN, top + 26, 196, words, 16, max_lines=6)
     else:
-        bottom = page.picture(MARGIN, top + 26, 152, row["query"])
+        bottom = sheet.picture(MARGIN, top + 26, 152, row["query"])
     draw = _draw_captions if isinstance(row["results"][0], str) else _draw_images
-    results_bottom = draw(page, 252, top, row)
-    page.top = max(bottom, results_bottom) + 20
-    middle = (top + page.top - 20) / 2
+    results_bottom = draw(sheet, 252, top, row)
+    sheet.top = max(bottom, results_bottom) + 20
+    middle = (top + sheet.top - 20) / 2
     color = GREEN if any(row["correct"]) else RED
-    page.text(1124, middle - 34, "first right", 12, MUTED, align="center")
-    page.text(1124, middle - 14, f"{row['rank']:,}", 26, color, bold=True, align="center")
+    sheet.text(1124, middle - 34, "first right", 12, MUTED, align="center")
+    sheet.text(1124, middle - 14, f"{row['rank']:,}", 26, color, bold=True, align="center")
 
 
-def _draw_images(page, left, top, row):
+def _draw_images(sheet, left, top, row):
     for place, (image, score, right) in enumerate(_results(row), start=1):
-        page.picture(left, top + 4, 152, image)
-        page.frame(left, top + 4, 152, 152, right)
-        page.text(left, top + 162, f"{place}", 13, MUTED)
+        sheet.picture(left, top + 4, 152, image)
+        sheet.frame(left, top + 4, 152, 152, right)
+        sheet.text(left, top + 162, f"{place}", 13, MUTED)
         color = GREEN if right else INK
-        page.text(left + 152, top + 162, f"{score:.3f}", 13, color, bold=right, align="right")
+        sheet.text(left + 152, top + 162, f"{score:.3f}", 13, color, bold=right, align="right")
         if right:
-            page.tick(left + 126, top + 4)
+            sheet.tick(left + 126, top + 4)
         left += 164
     return top + 180
 
 
-def _draw_captions(page, left, top, row):
+def _draw_captions(sheet, left, top, row):
     top += 4
     for place, (caption, score, right) in enumerate(_results(row), start=1):
         words = [(word, None) for word in caption.split()]
-        bottom = page.paragraph(left + 96, top + 5, 664, words, 14, max_lines=2)
-        page.frame(left, top, 808, bottom - top + 6, right)
-        page.text(left + 12, top + 6, f"{place}", 13, MUTED)
-        page.text(left + 36, top + 6, f"{score:.3f}", 13, GREEN if right else INK, right)
+        bottom = sheet.paragraph(left + 96, top + 5, 664, words, 14, max_lines=2)
+        sheet.frame(left, top, 808, bottom - top + 6, right)
+        sheet.text(left + 12, top + 6, f"{place}", 13, MUTED)
+        sheet.text(left + 36, top + 6, f"{score:.3f}", 13, GREEN if right else INK, right)
         if right:
-            page.tick(left + 782, top)
+            sheet.tick(left + 782, top)
         top = bottom + 14
     return top - 8
 

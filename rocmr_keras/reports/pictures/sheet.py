@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from rocmr_keras.reports.pictures.files import check_path
-from rocmr_keras.reports.pictures.files import import_matplotlib
-from rocmr_keras.reports.pictures.files import write
 from rocmr_keras.reports.pictures.lettering import clean
 from rocmr_keras.reports.pictures.lettering import font
 from rocmr_keras.reports.pictures.lettering import wrap
+from rocmr_keras.reports.pictures.png import check_path
+from rocmr_keras.reports.pictures.png import import_matplotlib
+from rocmr_keras.reports.pictures.png import write
 
 WIDTH = 1200
 MARGIN = 28
@@ -16,7 +16,7 @@ INK, MUTED, PALE = "#1f2328", "#656d76", "#d0d7de"
 GREEN, RED = "#1a7f37", "#c0272d"
 
 
-class Page:
+class Sheet:
     """Drawings in pixels from the top left; they become a figure when the height is known."""
 
     def __init__(self, path, title):

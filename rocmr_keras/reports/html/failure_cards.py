@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 
+from rocmr_keras.reports.formatting import ARROWS
 from rocmr_keras.reports.html.element import element
 from rocmr_keras.reports.pictures.changes import changed_words
 from rocmr_keras.reports.pictures.changes import difference
@@ -13,13 +14,12 @@ from rocmr_keras.reports.pictures.changes import nice_factor
 from rocmr_keras.reports.pictures.checks import check_entries
 from rocmr_keras.reports.pictures.checks import check_item
 from rocmr_keras.reports.pictures.checks import check_rank
-from rocmr_keras.reports.pictures.page import to_uint8
-from rocmr_keras.reports.wording import ARROWS
+from rocmr_keras.reports.pictures.sheet import to_uint8
 
 _KEYS = ("rank", "query", "adversarial_query", "before", "after")
 
 
-def failures(found):
+def failure_cards(found):
     """Builds the cards, `None` if there is nothing to show.
 
     Args:

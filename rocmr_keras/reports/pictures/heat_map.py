@@ -2,12 +2,12 @@ import textwrap
 
 import numpy as np
 
-from rocmr_keras.reports.pictures.files import check_path
-from rocmr_keras.reports.pictures.files import import_matplotlib
-from rocmr_keras.reports.pictures.files import write
 from rocmr_keras.reports.pictures.lettering import clean
-from rocmr_keras.reports.pictures.page import INK
-from rocmr_keras.reports.pictures.page import MUTED
+from rocmr_keras.reports.pictures.png import check_path
+from rocmr_keras.reports.pictures.png import import_matplotlib
+from rocmr_keras.reports.pictures.png import write
+from rocmr_keras.reports.pictures.sheet import INK
+from rocmr_keras.reports.pictures.sheet import MUTED
 
 _LONGEST_NAME = 24
 

@@ -3,12 +3,12 @@ import textwrap
 import numpy as np
 
 from rocmr_keras.reports.pictures.checks import check_entries
-from rocmr_keras.reports.pictures.files import check_path
-from rocmr_keras.reports.pictures.files import import_matplotlib
-from rocmr_keras.reports.pictures.files import write
 from rocmr_keras.reports.pictures.lettering import clean
-from rocmr_keras.reports.pictures.page import MUTED
-from rocmr_keras.reports.pictures.page import PALE
+from rocmr_keras.reports.pictures.png import check_path
+from rocmr_keras.reports.pictures.png import import_matplotlib
+from rocmr_keras.reports.pictures.png import write
+from rocmr_keras.reports.pictures.sheet import MUTED
+from rocmr_keras.reports.pictures.sheet import PALE
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1f2328")
 _MARKERS = "os^Dv*X"

@@ -7,13 +7,13 @@ from rocmr_keras.reports.pictures.changes import nice_factor
 from rocmr_keras.reports.pictures.checks import check_entries
 from rocmr_keras.reports.pictures.checks import check_image
 from rocmr_keras.reports.pictures.checks import check_rank
-from rocmr_keras.reports.pictures.page import GREEN
-from rocmr_keras.reports.pictures.page import INK
-from rocmr_keras.reports.pictures.page import MARGIN
-from rocmr_keras.reports.pictures.page import MUTED
-from rocmr_keras.reports.pictures.page import RED
-from rocmr_keras.reports.pictures.page import WIDTH
-from rocmr_keras.reports.pictures.page import Page
+from rocmr_keras.reports.pictures.sheet import GREEN
+from rocmr_keras.reports.pictures.sheet import INK
+from rocmr_keras.reports.pictures.sheet import MARGIN
+from rocmr_keras.reports.pictures.sheet import MUTED
+from rocmr_keras.reports.pictures.sheet import RED
+from rocmr_keras.reports.pictures.sheet import WIDTH
+from rocmr_keras.reports.pictures.sheet import Sheet
 
 _BLUE = "#0a58ca"
 
@@ -48,61 +48,61 @@ def adversarial_examples(path, examples, title=None):
     check_entries(examples, "examples", keys, optional)
     for position, example in enumerate(examples):
         _check_example(example, f"examples[{position}]")
-    page = Page(path, title)
+    sheet = Sheet(path, title)
     differences = [
         difference(example["image"], example["adversarial_image"]) for example in examples
     ]
     largest = max(np.abs(added).max() for added in differences)
     factor = nice_factor(largest)
     for column, text in enumerate(("original", "adversarial", f"difference × {factor:g}")):
-        page.text(MARGIN + column * 208 + 96, page.top, text, color=MUTED, align="center")
-    page.text(
+        sheet.text(MARGIN + column * 208 + 96, sheet.top, text, color=MUTED, align="center")
+    sheet.text(
         WIDTH - MARGIN,
-        page.top,
+        sheet.top,
         f"largest difference {255 * largest:.1f}/255",
         color=MUTED,
         align="right",
     )
-    page.top += 30
+    sheet.top += 30
     for example, added in zip(examples, differences, strict=True):
-        page.rule()
-        _draw_example(page, example, magnified(added, factor))
-    page.save()
+        sheet.rule()
+        _draw_example(sheet, example, magnified(added, factor))
+    sheet.save()
 
 
-def _draw_example(page, example, magnified_difference):
-    top, left = page.top, MARGIN + 3 * 208 + 12
+def _draw_example(sheet, example, magnified_difference):
+    top, left = sheet.top, MARGIN + 3 * 208 + 12
     images = example["image"], example["adversarial_image"], magnified_difference
     for column, image in enumerate(images):
-        page.picture(MARGIN + column * 208, top, 192, image)
-        page.frame(MARGIN + column * 208, top, 192, 192, right=False)
+        sheet.picture(MARGIN + column * 208, top, 192, image)
+        sheet.frame(MARGIN + column * 208, top, 192, 192, right=False)
     before, after = _mark_changes(example["caption"], example["adversarial_caption"])
     width = WIDTH - MARGIN - left
-    page.text(left, top - 4, "caption", 12, MUTED)
-    bottom = page.paragraph(left, top + 14, width, before, 15, max_lines=8)
+    sheet.text(left, top - 4, "caption", 12, MUTED)
+    bottom = sheet.paragraph(left, top + 14, width, before, 15, max_lines=8)
     unchanged = " (unchanged)" if before == after else ""
-    page.text(left, bottom + 8, f"adversarial caption{unchanged}", 12, MUTED)
-    bottom = page.paragraph(left, bottom + 26, width, after, 15, max_lines=8) + 8
+    sheet.text(left, bottom + 8, f"adversarial caption{unchanged}", 12, MUTED)
+    bottom = sheet.paragraph(left, bottom + 26, width, after, 15, max_lines=8) + 8
     for key, label in (("image_rank", "image query"), ("text_rank", "text query")):
         if example.get(key) is not None:
-            _draw_ranks(page, left, bottom, label, *example[key])
+            _draw_ranks(sheet, left, bottom, label, *example[key])
             bottom += 24
     if example.get("retrieved_caption") is not None:
-        page.text(left, bottom + 6, "the adversarial image now retrieves", 12, MUTED)
+        sheet.text(left, bottom + 6, "the adversarial image now retrieves", 12, MUTED)
         words = [(word, None) for word in example["retrieved_caption"].split()]
-        bottom = page.paragraph(left, bottom + 24, width, words, 14, max_lines=4)
+        bottom = sheet.paragraph(left, bottom + 24, width, words, 14, max_lines=4)
     if example.get("retrieved_image") is not None:
-        page.text(left, bottom + 30, "the adversarial caption now retrieves", 12, MUTED)
-        page.frame(left + 252, bottom + 8, 64, 64, right=False)
-        bottom = page.picture(left + 252, bottom + 8, 64, example["retrieved_image"])
-    page.top = max(top + 192, bottom) + 24
+        sheet.text(left, bottom + 30, "the adversarial caption now retrieves", 12, MUTED)
+        sheet.frame(left + 252, bottom + 8, 64, 64, right=False)
+        bottom = sheet.picture(left + 252, bottom + 8, 64, example["retrieved_image"])
+    sheet.top = max(top + 192, bottom) + 24
 
 
-def _draw_ranks(page, left, top, label, before, after):
-    page.text(left, top + 2, label, 12, MUTED)
-    x = page.text(left + 92, top, f"rank {before:,}  →  ", 15)
+def _draw_ranks(sheet, left, top, label, before, after):
+    sheet.text(left, top + 2, label, 12, MUTED)
+    x = sheet.text(left + 92, top, f"rank {before:,}  →  ", 15)
     color = INK if after == before else RED if after > before else GREEN
-    page.text(x, top, f"{after:,}", 15, color, bold=True)
+    sheet.text(x, top, f"{after:,}", 15, color, bold=True)
 
 
 def _mark_changes(before, after):

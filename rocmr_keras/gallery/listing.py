@@ -18,7 +18,7 @@ def list_items(items, modality):
         modality: `"images"` or `"texts"`.
 
     Returns:
-        A list of items, an int array of ids, and a list of names.
+        A list of items, an integer array of ids, and a list of names.
 
     Raises:
         ValueError: If the modality is unknown, or there is nothing.

@@ -1,8 +1,8 @@
 """What a report says in one line, and what it does not."""
 
 from rocmr_keras.reports.cautions import cautions
-from rocmr_keras.reports.wording import ARROWS
-from rocmr_keras.reports.wording import percent
+from rocmr_keras.reports.formatting import ARROWS
+from rocmr_keras.reports.formatting import percent
 
 
 def verdict(report):
