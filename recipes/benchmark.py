@@ -83,9 +83,9 @@ def build_trainer(preset, model):
         idle = [name for name in ("images", "texts") if not terms.refers(name)]
         model.freeze(**dict.fromkeys(idle, "all"), similarity=True)
     attacks = {}
-    if terms.uses("adversarial_images"):
+    if terms.attacks("images"):
         attacks["image_attack"] = rk.attacks.PGD(8 / 255, FLAGS.num_steps, keep_best=False)
-    if terms.uses("adversarial_texts"):
+    if terms.attacks("texts"):
         embeddings = rk.attacks.EmbeddingPGD(0.5, FLAGS.num_steps, keep_best=False)
         tokens = rk.attacks.TokenSubstitution(1, num_candidates=8)
         attacks["text_attack"] = {"embeddings": embeddings, "tokens": tokens}[FLAGS.text_attack]

@@ -7,7 +7,6 @@ import numpy as np
 from keras import ops
 
 import rocmr_keras as rk
-from rocmr_keras import backend
 
 
 class Compiled(keras.Model):
@@ -27,9 +26,9 @@ class Compiled(keras.Model):
         return lambda: self.predict_on_batch(batch)
 
 
-def _target(model, batch, modality):
-    """The other modality of the batch, as a constant gallery."""
-    if modality == "images":
+def _target(model, batch, side):
+    """The other side of the batch, as a constant gallery."""
+    if side == "images":
         gallery = model.encode_texts(batch["token_ids"], batch["padding_mask"])
     else:
         gallery = model.encode_images(batch["images"])
@@ -40,14 +39,13 @@ def _target(model, batch, modality):
 
 def attack(model, batch, num_steps):
     """PGD against as many forward and input-only backward passes of the image tower."""
-    target = _target(model, batch, "images")
-    objective = rk.attacks.objectives.contrastive
+    goal = rk.attacks.Goal(_target(model, batch, "images"))
 
     def loss_fn(images):
-        return objective(model.encode_images(images, training=False), target)
+        return goal(model.encode_images(images, training=False))
 
     def passes(batch):
-        losses, gradient = backend.value_and_grad(loss_fn)(batch["images"])
+        losses, gradient = rk.attacks.value_and_grad(loss_fn)(batch["images"])
         return losses, ops.sum(gradient, axis=(1, 2, 3))
 
     def pgd(keep_best):
@@ -69,23 +67,23 @@ def attack(model, batch, num_steps):
 
 def substitution(model, batch, counts):
     """One replaced token against one forward pass with the gradient by the embeddings."""
-    target = _target(model, batch, "texts")
-    objective = rk.attacks.objectives.contrastive
+    goal = rk.attacks.Goal(_target(model, batch, "texts"))
 
     def passes(batch):
         def loss_fn(embeddings):
             mask = batch["padding_mask"]
-            encoded = model.encode_text_embeddings(embeddings, mask, training=False)
-            return objective(encoded, target)
+            return goal(model.encode_text_embeddings(embeddings, mask, training=False))
 
-        losses, gradient = backend.value_and_grad(loss_fn)(model.embed_tokens(batch["token_ids"]))
+        losses, gradient = rk.attacks.value_and_grad(loss_fn)(
+            model.embed_tokens(batch["token_ids"])
+        )
         return losses, ops.sum(gradient, axis=(1, 2))
 
     def replaced(count, look_ahead):
         attack = rk.attacks.TokenSubstitution(1, count, look_ahead=look_ahead)
 
         def run(batch):
-            return rk.attacks.perturb_texts(model, attack, batch, target)
+            return attack.perturb(model, batch, goal)
 
         return Compiled(run, model, attack).runner(batch)
 

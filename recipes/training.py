@@ -64,11 +64,11 @@ def read_terms():
 def build_attacks(terms):
     """Returns the attacks that the terms train on, as arguments of `RoCMR`."""
     attacks = {}
-    if terms.uses("adversarial_images"):
+    if terms.attacks("images"):
         attacks["image_attack"] = rk.attacks.PGD(
             FLAGS.image_epsilon, FLAGS.image_steps, keep_best=False, seed=FLAGS.seed
         )
-    if not terms.uses("adversarial_texts"):
+    if not terms.attacks("texts"):
         return attacks
     if FLAGS.text_attack == "embeddings":
         attacks["text_attack"] = rk.attacks.EmbeddingPGD(
@@ -81,7 +81,7 @@ def build_attacks(terms):
         attacks["text_attack"] = rk.attacks.TokenSubstitution(
             1,
             FLAGS.text_candidates,
-            random_start=terms.measures("adversarial_texts"),
+            random_start=terms.measures("adversarial_text_embeddings"),
             look_ahead=FLAGS.text_look_ahead,
             seed=FLAGS.seed,
         )

@@ -106,7 +106,7 @@ def test_the_compiled_step_reads_the_budget(warmed):
         trainer.image_attack.epsilon_scale.assign(scale)
         trainer.text_attack.epsilon_scale.assign(scale)
         views = trainer.predict_on_batch(data)
-        moved = np.abs(views["images"] - views["adversarial_images"]).max()
+        moved = np.abs(views["image_embeddings"] - views["adversarial_image_embeddings"]).max()
         assert (moved > 1e-3) == moves
 
 

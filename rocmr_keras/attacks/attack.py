@@ -1,17 +1,20 @@
 import keras
 from keras import ops
 
+from rocmr_keras.attacks.final_settings import FinalSettings
+from rocmr_keras.attacks.final_settings import constructor_arguments
 from rocmr_keras.backend import value_and_grad
 
 
-class Attack(keras.layers.Layer):
-    """Base class of all attacks: raises a per-example loss within a budget.
+class Attack(FinalSettings, keras.layers.Layer):
+    """Base class of all attacks but those on strings: raises a per-example loss.
 
-    An attack knows no model and no gallery. It is handed the inputs and a function
+    An attack's `call` knows no model and no gallery. It is handed the inputs and a function
     from inputs to one loss per example, larger being worse for the model, and returns
-    perturbed inputs. Subclasses implement `call(inputs, loss_fn, ...)` and say what
-    they perturb in `modality`: `"images"`, `"embeddings"`, `"tokens"`, or `"candidates"`
-    where they choose among texts that were made before.
+    perturbed inputs within its budget. What the inputs are, how they come out of a batch
+    and how they go into an encoder is the business of four kinds, of which one's own
+    attack is a subclass: `ImageAttack`, `EmbeddingAttack`, `TokenAttack` and `EditAttack`.
+    A fifth kind sets `side` and implements `perturb`.
 
     Attacks compute in float32 whatever the precision of the model, own the seed of
     their randomness and cannot be changed after construction: a compiled training
@@ -22,12 +25,19 @@ class Attack(keras.layers.Layer):
         seed: Int, the seed of the attack's draws; `None` draws one. Defaults to `None`.
 
     Attributes:
+        side: `"images"` or `"texts"`, what is attacked.
+        batch_keys: Tuple of strings, what it takes out of a batch.
+        writes_text: Bool, whether people can read what it makes of a text.
         epsilon_scale: Scalar weight in [0, 1], starts at 1.
         stalled_share: Float, the share of gradients that were zero or not finite
             (such an example stays where it is) since `reset_counts`.
     """
 
-    modality = None
+    side = None
+    batch_keys = ()
+    writes_text = False
+    _also_final = frozenset({"name", "epsilon_scale"})
+    _or_else = ", or schedule the budget through `epsilon_scale.assign(...)`"
 
     def __init__(self, seed=None, **kwargs):
         kwargs.setdefault("dtype", "float32")
@@ -39,22 +49,51 @@ class Attack(keras.layers.Layer):
         self.total_gradients = self._counter("total_gradients", "zeros")
         self.built = True
 
+    def __call__(self, *args, **kwargs):
+        self._freeze_at_first_call()
+        return super().__call__(*args, **kwargs)
+
+    def perturb(self, model, batch, goal):
+        """Attacks a batch as a model sees it.
+
+        Args:
+            model: A `DualEncoder`, or anything with its methods.
+            batch: Dict with `batch_keys`.
+            goal: A `Goal`.
+
+        Returns:
+            Dict of what is added to the batch: `adversarial_images`; or of texts either
+            `text_perturbation`, or `adversarial_token_ids` and perhaps
+            `adversarial_padding_mask`, see `encode_adversarial_texts`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must say how it attacks a batch: make it a subclass of "
+            "ImageAttack, EmbeddingAttack, TokenAttack or EditAttack, or implement `perturb`."
+        )
+
+    def fresh(self):
+        """Returns the same attack as it was when it was built: nothing drawn yet.
+
+        Raises:
+            ValueError: If the config lacks an argument of the constructor.
+        """
+        config = self.get_config()
+        forgotten = sorted(constructor_arguments(type(self)) - {*config, "dtype", "trainable"})
+        if forgotten:
+            raise ValueError(
+                "`get_config` must hold every argument of the constructor, or a copy has "
+                f"another budget. Received: {type(self).__name__} without {forgotten}. Write "
+                'e.g. `{**super().get_config(), "epsilon": self.epsilon}`.'
+            )
+        return type(self).from_config(config)
+
+    def describe(self):
+        """Returns the budget as plain and short values, for a report."""
+        config = {name: value for name, value in self.get_config().items() if name != "name"}
+        return keras.saving.serialize_keras_object(config)
+
     def _counter(self, name, initializer):
         return self.add_weight(shape=(), initializer=initializer, trainable=False, name=name)
-
-    def __setattr__(self, name, value):
-        settings = getattr(self, "_settings", ())
-        if name in settings and getattr(self, name) is not value:
-            raise AttributeError(
-                f"An attack cannot be changed after construction. Received: {name}="
-                f"{value!r}. Build a new {type(self).__name__}, or schedule the budget "
-                "through `epsilon_scale.assign(...)`."
-            )
-        super().__setattr__(name, value)
-
-    def _freeze(self):
-        """Called last in a constructor: the settings are final from here on."""
-        self._settings = (*self.get_config(), "epsilon_scale")
 
     @property
     def stalled_share(self):

@@ -3,6 +3,15 @@
 import keras
 from keras import ops
 
+from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.strings.string_attack import StringAttack
+
+_ANY_KIND = (Attack, StringAttack)
+_EXAMPLES = {"images": "PGD(epsilon=4 / 255)", "texts": "TokenSubstitution()"}
+
+#: What the batches of evaluation hold of the queries; those of training may hold more.
+QUERY_KEYS = ("images", "token_ids", "padding_mask")
+
 
 def check_budget(name, value, optional=False):
     """Returns `value` if it is a finite number that is not negative."""
@@ -47,11 +56,47 @@ def check_float_images(images):
     return ops.cast(images, "float32")
 
 
-def check_modality(name, attack, modalities):
-    """Refuses an attack that perturbs something else than `modalities`."""
-    if attack.modality not in modalities:
+def check_attack(name, attack, side, kinds=_ANY_KIND, batch_keys=None, writes_text=False):
+    """Refuses an attack that does not fit its place.
+
+    Args:
+        name: String, the argument it was given as.
+        attack: What was given.
+        side: `"images"` or `"texts"`, what it must perturb.
+        kinds: Tuple of classes, of one of which it must be an instance. Defaults to all
+            attacks.
+        batch_keys: Tuple of strings, what it may take out of a batch, or `None` for
+            whatever it wants. Defaults to `None`.
+        writes_text: Bool, whether people must be able to read what it makes of a text.
+            Defaults to `False`.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    is_class = isinstance(attack, type)
+    if is_class or not isinstance(attack, _ANY_KIND):
+        received = attack.__name__ if is_class else f"{attack!r:.200}"
         raise ValueError(
-            f"`{name}` must perturb one of {modalities}. Received: "
-            f"{type(attack).__name__}, which perturbs {attack.modality!r}. "
-            "Choose an attack that fits."
+            f"`{name}` must be an attack{', not its class' * is_class}. Received: {name}="
+            f"{received}. Write e.g. {f'{received}(...)' if is_class else _EXAMPLES[side]}."
         )
+    rule = _broken_rule(attack, side, kinds, batch_keys, writes_text)
+    if rule:
+        raise ValueError(
+            f"`{name}` must {rule}. Received: {type(attack).__name__}, a kind of "
+            f"{type(attack).__base__.__name__}, which perturbs {attack.side}. "
+            f"Use e.g. {_EXAMPLES[side]}."
+        )
+
+
+def _broken_rule(attack, side, kinds, batch_keys, writes_text):
+    if attack.side != side:
+        return f"perturb {side}"
+    if not isinstance(attack, kinds):
+        return f"be a kind of {' or '.join(kind.__name__ for kind in kinds)}"
+    missing = [] if batch_keys is None else set(getattr(attack, "batch_keys", ())) - {*batch_keys}
+    if missing:
+        return f"do without {sorted(missing)}, which only a batch of training has"
+    if writes_text and not attack.writes_text:
+        return "write a text that can be read"
+    return None

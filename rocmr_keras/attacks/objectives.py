@@ -17,7 +17,7 @@ class Target:
     """What the attacked embeddings are compared with; constants of an attack.
 
     Args:
-        gallery: Float tensor `(items, dim)`, L2-normalised embeddings of the modality
+        gallery: Float tensor `(items, dim)`, L2-normalised embeddings of the side
             that is searched.
         positives: Bool tensor `(batch, items)`, the ground truth of each example, or
             the items that `target_similarity` shall make it find.

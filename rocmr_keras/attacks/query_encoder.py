@@ -1,16 +1,26 @@
 import keras
 from keras import ops
 
+from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.checks import QUERY_KEYS
+from rocmr_keras.attacks.checks import check_attack
+from rocmr_keras.attacks.goal import Goal
 from rocmr_keras.attacks.objectives import Target
-from rocmr_keras.attacks.perturb import encode_adversarial_texts
-from rocmr_keras.attacks.perturb import perturb_images
-from rocmr_keras.attacks.perturb import perturb_texts
+from rocmr_keras.attacks.tokens.adversarial_texts import encode_adversarial_texts
 from rocmr_keras.backend import AdversarialSteps
 from rocmr_keras.backend import discard_updates
 
+# What an attack may have added to a batch.
+_FOUND = (
+    "adversarial_images",
+    "adversarial_token_ids",
+    "adversarial_padding_mask",
+    "text_perturbation",
+)
+
 
 class QueryEncoder(AdversarialSteps, keras.Model):
-    """Encodes the queries of one modality, attacked against a fixed gallery or clean.
+    """Encodes the queries of one side, attacked against a fixed gallery or clean.
 
     A `keras.Model`, so that `predict_on_batch` runs the attack inside Keras's
     compiled step of the active backend. The gallery is given whole and never the
@@ -19,13 +29,14 @@ class QueryEncoder(AdversarialSteps, keras.Model):
 
     Args:
         model: A `DualEncoder`.
-        modality: `"images"` or `"texts"`, the modality of the queries.
-        attack: An attack on that modality, or `None` to encode clean queries.
+        side: `"images"` or `"texts"`, what the queries are.
+        attack: An `Attack` on that side, or `None` to encode clean queries. It takes no
+            more out of a batch than images, or token ids and their mask.
             Defaults to `None`.
         objective: Name or callable, what the attack maximises. Defaults to
             `"contrastive"`.
         gallery: Float array `(items, dim)`, L2-normalised embeddings of the other
-            modality; needed with an attack. Defaults to `None`.
+            side; needed with an attack. Defaults to `None`.
         gallery_ids: Int array `(items,)`; an item is right for a query of equal id.
             Defaults to `None`.
 
@@ -37,25 +48,26 @@ class QueryEncoder(AdversarialSteps, keras.Model):
 
     Returns:
         Dict with `embeddings`, `(batch, dim)`, and what the attack found:
-        `adversarial_images`, `adversarial_token_ids` or `text_perturbation`.
+        `adversarial_images`, `text_perturbation`, or `adversarial_token_ids` and perhaps
+        `adversarial_padding_mask`.
 
     Raises:
-        ValueError: If the attack does not fit the modality, or has no gallery.
+        ValueError: If the attack does not fit the side, or has no gallery.
     """
 
     def __init__(
         self,
         model,
-        modality,
+        side,
         attack=None,
         objective="contrastive",
         gallery=None,
         gallery_ids=None,
     ):
         super().__init__(autocast=False)
-        _check(modality, attack, gallery, gallery_ids)
+        _check(side, attack, gallery, gallery_ids)
         self.dual_encoder = model
-        self.modality = modality
+        self.side = side
         self.attack = attack
         self.objective = objective
         if attack is not None:
@@ -72,22 +84,16 @@ class QueryEncoder(AdversarialSteps, keras.Model):
             return batch
         with discard_updates():
             clean = self._encode(batch)
-        model, attack, objective = self.dual_encoder, self.attack, self.objective
-        target = self._target(batch, clean)
-        if self.modality == "texts":
-            return {**batch, **perturb_texts(model, attack, batch, target, objective)}
-        images, start = batch["images"], batch.get("start_images")
-        images = perturb_images(model, attack, images, target, objective, start)
-        return {**batch, "adversarial_images": images}
+        goal = Goal(self._target(batch, clean), self.objective)
+        return {**batch, **self.attack.perturb(self.dual_encoder, batch, goal)}
 
     def call(self, batch):
-        names = ("adversarial_images", "adversarial_token_ids", "text_perturbation")
-        found = {name: batch[name] for name in names if name in batch}
+        found = {name: batch[name] for name in _FOUND if name in batch}
         return {"embeddings": self._encode(batch), **found}
 
     def _encode(self, batch):
         model = self.dual_encoder
-        if self.modality == "images":
+        if self.side == "images":
             images = batch.get("adversarial_images", batch["images"])
             return model.encode_images(images, training=False)
         if "adversarial_token_ids" in batch or "text_perturbation" in batch:
@@ -113,27 +119,19 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         return weight
 
 
-_FITTING = {"images": ("images",), "texts": ("embeddings", "tokens")}
-
-
-def _check(modality, attack, gallery, gallery_ids):
-    if modality not in _FITTING:
+def _check(side, attack, gallery, gallery_ids):
+    if side not in ("images", "texts"):
         raise ValueError(
-            "`modality` must be 'images' or 'texts'. "
-            f"Received: modality={modality!r}. Name the modality of the queries."
+            f"`side` must be 'images' or 'texts'. Received: side={side!r}. "
+            "Name what the queries are."
         )
     if attack is None:
         return
-    if attack.modality not in _FITTING[modality]:
-        raise ValueError(
-            f"Queries of modality {modality!r} take an attack on one of "
-            f"{_FITTING[modality]}. Received: attack={type(attack).__name__}, which "
-            f"perturbs {attack.modality!r}. Choose an attack that fits."
-        )
+    check_attack("attack", attack, side, (Attack,), QUERY_KEYS)
     if gallery is None or gallery_ids is None:
         missing = "gallery" if gallery is None else "gallery_ids"
         raise ValueError(
             "An attack needs the gallery that the queries search, and its ids. "
             f"Received: {missing}=None. Pass the clean embeddings of the other "
-            "modality and the id of each."
+            "side and the id of each."
         )

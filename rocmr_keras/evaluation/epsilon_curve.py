@@ -3,6 +3,8 @@ import inspect
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.attacks.checks import QUERY_KEYS
+from rocmr_keras.attacks.checks import check_attack
 from rocmr_keras.evaluation.encoded_split import Bench
 from rocmr_keras.evaluation.encoding.queries import run_queries
 from rocmr_keras.evaluation.encoding.query_losses import query_losses
@@ -119,6 +121,7 @@ def _check_epsilons(epsilons):
 
 
 def _check_attack(attack):
+    check_attack("attack", attack, "images", batch_keys=QUERY_KEYS)
     takes_start = "start" in inspect.signature(attack.call).parameters
     if not takes_start or not getattr(attack, "keep_best", True):
         raise ValueError(

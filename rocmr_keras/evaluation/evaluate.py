@@ -84,8 +84,8 @@ def as_threat(threat):
     """Returns a bare attack as a `Threat` under the protocol `"query"`."""
     if isinstance(threat, Threat):
         return threat
-    side = "image_attack" if threat.modality == "images" else "text_attack"
-    return Threat(**{side: threat})
+    is_of_texts = getattr(threat, "side", None) == "texts"
+    return Threat(**{"text_attack" if is_of_texts else "image_attack": threat})
 
 
 def _check_names(threats):

@@ -1,6 +1,6 @@
-import keras
-
 from rocmr_keras.attacks import objectives
+from rocmr_keras.attacks.checks import QUERY_KEYS
+from rocmr_keras.attacks.checks import check_attack
 from rocmr_keras.evaluation import protocols
 
 
@@ -8,9 +8,9 @@ class Threat:
     """What an attacker may do to a retrieval system, and towards which objective.
 
     Args:
-        image_attack: An attack of modality `"images"` or `None`. Defaults to `None`.
-        text_attack: An attack of modality `"embeddings"`, `"tokens"` or `"strings"`, or
-            `None`. Defaults to `None`.
+        image_attack: An `ImageAttack`, or `None`. Defaults to `None`.
+        text_attack: An `EmbeddingAttack`, a `TokenAttack` or a `StringAttack`, or `None`.
+            Defaults to `None`.
         objective: Name or callable that the attacks maximise, see
             `rocmr_keras.attacks.objectives.get`, or `None` for what suits the
             protocol: `"similarity"` for `"gallery"`, `"target_similarity"` for
@@ -21,7 +21,7 @@ class Threat:
             comparable. Defaults to `"query"`.
 
     Raises:
-        ValueError: If there is no attack, an attack is of the wrong modality, the
+        ValueError: If there is no attack, an attack does not fit its side, the
             protocol or the objective is unknown, or the protocol cannot use them.
 
     Example:
@@ -43,8 +43,9 @@ class Threat:
             objective = protocol.default_objective
         protocol.check(image_attack, text_attack, objective)
         # Here, not after an hour in the middle of an evaluation.
-        _check_modality("image_attack", image_attack, ("images",))
-        _check_modality("text_attack", text_attack, ("embeddings", "tokens", "strings"))
+        for side, attack in (("images", image_attack), ("texts", text_attack)):
+            if attack is not None:
+                check_attack(f"{side[:-1]}_attack", attack, side, batch_keys=QUERY_KEYS)
         objectives.get(objective)
         self.image_attack = image_attack
         self.text_attack = text_attack
@@ -67,20 +68,7 @@ class Threat:
         }
 
 
-def _check_modality(name, attack, modalities):
-    if attack is not None and attack.modality not in modalities:
-        raise ValueError(
-            f"`{name}` must perturb one of {modalities}. Received: "
-            f"{type(attack).__name__}, which perturbs {attack.modality!r}. "
-            "Choose an attack that fits."
-        )
-
-
 def _describe(attack):
     if attack is None:
         return None
-    if attack.modality == "strings":
-        return {"attack": type(attack).__name__, **attack.describe()}
-    config = keras.saving.serialize_keras_object(attack)["config"]
-    config = {key: value for key, value in config.items() if key != "name"}
-    return {"attack": type(attack).__name__, **config}
+    return {"attack": type(attack).__name__, **attack.describe()}

@@ -1,6 +1,9 @@
 import numpy as np
 
+from rocmr_keras.attacks import ImageAttack
 from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.attacks import TokenAttack
+from rocmr_keras.attacks.checks import check_attack
 from rocmr_keras.evaluation.encoded_split import Bench
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
 from rocmr_keras.metrics.ranks import recall_at_k
@@ -17,8 +20,8 @@ def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_s
     Args:
         models: Dict from a name to a `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
-        attack: An attack of modality `"images"` or `"tokens"`. Images must have one size for
-            all models; token ids go to another vocabulary by way of the string.
+        attack: An `ImageAttack` or a `TokenAttack`. Images must have one size for all
+            models; token ids go to another vocabulary by way of the string.
         objective: Name or callable. Defaults to `"contrastive"`.
         k: Int, the recall is among the first `k`. Defaults to `1`.
         batch_size: Int. Defaults to `64`.
@@ -41,7 +44,7 @@ def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_s
     ```
     """
     _check(models, attack)
-    modality = "images" if attack.modality == "images" else "texts"
+    modality = attack.side
     settings = {"batch_size": batch_size, "verbose": verbose}
     benches = {name: Bench(model, split, **settings) for name, model in models.items()}
     direction = _DIRECTIONS[modality]
@@ -99,14 +102,11 @@ def _check(models, attack):
             "`models` must be a dict from a name to a model. Received: no model. "
             "Pass at least two, to see what transfers."
         )
-    if attack.modality not in ("images", "tokens"):
-        raise ValueError(
-            "`attack` must perturb 'images' or 'tokens'. Received: "
-            f"{type(attack).__name__}, which perturbs {attack.modality!r}: no other model "
-            "could read that. Use e.g. PGD or TokenSubstitution."
-        )
+    # No other model could read embeddings, and what was edited has another length.
+    kind = TokenAttack if getattr(attack, "side", None) == "texts" else ImageAttack
+    check_attack("attack", attack, kind.side, (kind,))
     sizes = {tuple(model.preprocessor.image_size) for model in models.values()}
-    if attack.modality == "images" and len(sizes) > 1:
+    if attack.side == "images" and len(sizes) > 1:
         raise ValueError(
             "Images pass from model to model only in one size. Received: models of "
             f"{sorted(sizes)}. Compare models of one size."

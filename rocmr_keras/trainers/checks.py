@@ -1,10 +1,11 @@
 """What `RoCMR` refuses: attacks, references and batches that do not fit its terms."""
 
-_MODALITIES = {"images": ("images",), "texts": ("embeddings", "tokens", "candidates")}
+from rocmr_keras.attacks import Attack
+from rocmr_keras.attacks.checks import check_attack
 
 
 def check_attacks(terms, attacks):
-    """Refuses attacks that are missing or perturb something else.
+    """Refuses attacks that are missing or do not fit their side.
 
     Args:
         terms: A `Terms`.
@@ -13,19 +14,15 @@ def check_attacks(terms, attacks):
     Raises:
         ValueError: If one does not fit.
     """
-    for modality, attack in attacks.items():
-        name = f"{modality[:-1]}_attack"
-        if attack is None and terms.uses(f"adversarial_{modality}"):
+    for side, attack in attacks.items():
+        name = f"{side[:-1]}_attack"
+        if attack is not None:
+            check_attack(name, attack, side, (Attack,))
+        elif terms.attacks(side):
             raise ValueError(
-                f"The terms train on adversarial {modality} and need `{name}`. "
+                f"The terms train on adversarial {side} and need `{name}`. "
                 f"Received: {name}=None, terms={terms.get_config()}. "
                 "Pass an attack, or choose terms that do without."
-            )
-        if attack is not None and attack.modality not in _MODALITIES[modality]:
-            raise ValueError(
-                f"`{name}` must perturb one of {_MODALITIES[modality]}. Received: "
-                f"{type(attack).__name__}, which perturbs {attack.modality!r}. "
-                "Choose an attack that fits."
             )
 
 
@@ -63,10 +60,10 @@ def check_frozen(terms, model):
     if terms.retrieves():
         return
     trained = set()
-    for modality, side in (("images", "image"), ("texts", "text")):
-        for part in (f"{side}_encoder", f"{side}_projection"):
+    for side in ("images", "texts"):
+        for part in (f"{side[:-1]}_encoder", f"{side[:-1]}_projection"):
             layer = getattr(model, part, None)
-            if terms.refers(modality) and layer is not None:
+            if terms.refers(side) and layer is not None:
                 trained |= {id(weight) for weight in layer.trainable_weights}
     idle = [weight.path for weight in model.trainable_weights if id(weight) not in trained]
     if idle:

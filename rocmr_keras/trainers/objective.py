@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from rocmr_keras.trainers.terms import VIEWS
+
 
 def positives(batch):
     """Returns who belongs together, bool `(batch, batch)`: equal ids, else the diagonal."""
@@ -31,10 +33,9 @@ def total_loss(model, terms, retrieval_loss, batch, views):
         total += _retrieval(model, terms, retrieval_loss, positives(batch), blocks)
         if terms.consistency:
             total += _consistency(model, terms, blocks)
-    for weight, view, modality in terms.distances():
+    for weight, view, reference in terms.distances():
         if weight:
-            moved, clean = views[f"unnormalized_{view}"], batch[f"reference_{modality}"]
-            total += weight * squared_distance(moved, clean)
+            total += weight * squared_distance(views[f"unnormalized_{view}"], batch[reference])
     return total
 
 
@@ -49,7 +50,7 @@ def _retrieval(model, terms, retrieval_loss, own, blocks):
 
 def _consistency(model, terms, blocks):
     # Without the bias: it is the same on both sides, and no softmax sees it.
-    clean = model.scale() * blocks["images", "texts"]
+    clean = model.scale() * blocks["image_embeddings", "text_embeddings"]
     pairs = terms.adversarial_blocks()
     moved = [model.scale() * blocks[pair] for pair in pairs]
     divergences = [symmetric_divergence(clean, logits) for logits in moved]
@@ -58,8 +59,9 @@ def _consistency(model, terms, blocks):
 
 def _similarity_blocks(model, terms, views):
     """Returns the blocks of one similarity matrix by `(row view, column view)`."""
-    rows = [name for name in ("images", "adversarial_images") if name in views]
-    columns = [name for name in ("texts", "adversarial_texts") if name in views]
+    image, text, moved_image, moved_text = VIEWS
+    rows = [name for name in (image, moved_image) if name in views]
+    columns = [name for name in (text, moved_text) if name in views]
     blocks = {}
     if rows and columns:
         matrix = model.similarity(

@@ -9,6 +9,7 @@ from rocmr_keras.trainers import reference as reference_module
 from rocmr_keras.trainers import terms as terms_module
 from rocmr_keras.trainers import views
 from rocmr_keras.trainers.objective import batch_recall
+from rocmr_keras.trainers.terms import adversarial_view
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -29,11 +30,9 @@ class RoCMR(AdversarialSteps, keras.Model):
 
     Args:
         model: A `rocmr_keras.models.DualEncoder`, or anything with its methods.
-        image_attack: An attack of modality `"images"`, e.g. `PGD`, or `None`.
-            Defaults to `None`.
-        text_attack: An attack of modality `"embeddings"`, `"tokens"` or `"candidates"`,
-            e.g. `EmbeddingPGD`, `TokenSubstitution` or `CharacterChoice`, or `None`.
-            Defaults to `None`.
+        image_attack: An `Attack` on images, e.g. `PGD`, or `None`. Defaults to `None`.
+        text_attack: An `Attack` on texts, e.g. `EmbeddingPGD`, `TokenSubstitution` or
+            `CharacterChoice`, or `None`. Defaults to `None`.
         terms: Preset name (`"rocmr"`, `"standard"`, `"rocmr_image_only"`,
             `"rocmr_text_only"`, `"tecoa"`, `"mmcoa"`, `"mat"`, `"fare"`, `"leaf"`,
             `"villa"`), dict of weights or `Terms`. Defaults to `"rocmr"`.
@@ -54,13 +53,13 @@ class RoCMR(AdversarialSteps, keras.Model):
         training: Bool.
 
     Returns:
-        Dict of embeddings `(batch, dim)`: `images`, `texts`, `adversarial_images`,
-        `adversarial_texts`, as far as they are needed; the same names after
-        `unnormalized_` where a distance is measured.
+        Dict of float tensors `(batch, dim)`: `image_embeddings`, `text_embeddings`,
+        `adversarial_image_embeddings`, `adversarial_text_embeddings`, as far as they are
+        needed; the same names after `unnormalized_` where a distance is measured.
 
     Raises:
-        ValueError: If the terms need an attack that is not given, an attack is of
-            the wrong modality or does not start at random where it must, the reference
+        ValueError: If the terms need an attack that is not given, an attack does
+            not fit its side or does not start at random where it must, the reference
             shares weights with the model, or weights are trainable that the terms do
             not train.
 
@@ -100,8 +99,8 @@ class RoCMR(AdversarialSteps, keras.Model):
         self.retrieval_loss = losses.get(loss)
         self.attack_objective = attack_objective
         checks.check_attacks(self.terms, self._attacks())
-        for modality, attack in self._attacks().items():
-            if attack and self._attack_objective(modality) is None:
+        for side, attack in self._attacks().items():
+            if attack and self._attack_objective(side) is None:
                 checks.check_random_start(attack)
         checks.check_frozen(self.terms, model)
         self.reference = self._make_reference(reference)
@@ -121,12 +120,12 @@ class RoCMR(AdversarialSteps, keras.Model):
         batch = dict(self._unpack(data))
         batch |= views.refer(self.reference, self.terms, batch)
         attacks = {
-            modality: attack
-            for modality, attack in self._attacks().items()
-            if attack and (not training or self.terms.uses(f"adversarial_{modality}"))
+            side: attack
+            for side, attack in self._attacks().items()
+            if attack and (not training or self.terms.attacks(side))
         }
-        goals = {name: self._attack_objective(name) for name in attacks}
-        return views.perturb(self.dual_encoder, attacks, goals, batch, self.terms.text_first)
+        climbed = {side: self._attack_objective(side) for side in attacks}
+        return views.perturb(self.dual_encoder, attacks, climbed, batch, self.terms.text_first)
 
     def call(self, batch, training=False):
         def encodes(view):
@@ -143,15 +142,20 @@ class RoCMR(AdversarialSteps, keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         positives = objective.positives(x)
-        images = y_pred.get("images", x.get("clean_images"))
-        texts = y_pred.get("texts", x.get("clean_texts"))
+        images, texts = (
+            y_pred.get(name, x.get(f"clean_{name}"))
+            for name in ("image_embeddings", "text_embeddings")
+        )
         clean, attacked = [], []
         if images is not None and texts is not None:
             clean += batch_recall(images, texts, positives)
-        if "adversarial_images" in y_pred and texts is not None:
-            attacked += batch_recall(y_pred["adversarial_images"], texts, positives)[:1]
-        if "adversarial_texts" in y_pred and images is not None:
-            attacked += batch_recall(images, y_pred["adversarial_texts"], positives)[1:]
+        moved_images, moved_texts = (
+            y_pred.get(adversarial_view(side)) for side in ("images", "texts")
+        )
+        if moved_images is not None and texts is not None:
+            attacked += batch_recall(moved_images, texts, positives)[:1]
+        if moved_texts is not None and images is not None:
+            attacked += batch_recall(images, moved_texts, positives)[1:]
         found = {self.recall_tracker: clean, self.adversarial_recall_tracker: attacked}
         for tracker, recalls in found.items():
             for recall in recalls:
@@ -166,9 +170,9 @@ class RoCMR(AdversarialSteps, keras.Model):
     def _attacks(self):
         return {"images": self.image_attack, "texts": self.text_attack}
 
-    def _attack_objective(self, modality):
+    def _attack_objective(self, side):
         """Returns what an attack climbs: `None` is the distance to the reference."""
-        view = f"adversarial_{modality}"
+        view = adversarial_view(side)
         anchored = self.terms.measures(view) and not self.terms.retrieves(view)
         return self.attack_objective or (None if anchored else "contrastive")
 
@@ -195,7 +199,7 @@ class RoCMR(AdversarialSteps, keras.Model):
         config = dict(config)
         for name in ("model", "image_attack", "text_attack", "loss", "reference"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
-        goal = config["attack_objective"]
-        if not isinstance(goal, str):
-            goal = keras.saving.deserialize_keras_object(goal)
-        return cls(**{**config, "attack_objective": goal})
+        climbed = config["attack_objective"]
+        if not isinstance(climbed, str):
+            climbed = keras.saving.deserialize_keras_object(climbed)
+        return cls(**{**config, "attack_objective": climbed})

@@ -1,5 +1,13 @@
 import keras
 
+#: The embeddings that terms are made of, as `RoCMR` returns them.
+VIEWS = (
+    "image_embeddings",
+    "text_embeddings",
+    "adversarial_image_embeddings",
+    "adversarial_text_embeddings",
+)
+
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Terms:
@@ -87,22 +95,24 @@ class Terms:
 
     def blocks(self):
         """Returns `(weight, row view, column view)` of every retrieval term."""
+        image, text, moved_image, moved_text = VIEWS
         return (
-            (self.clean, "images", "texts"),
-            (self.adversarial_images, "adversarial_images", "texts"),
-            (self.adversarial_texts, "images", "adversarial_texts"),
-            (self.adversarial_pairs, "adversarial_images", "adversarial_texts"),
-            (self.image_views, "images", "adversarial_images"),
-            (self.text_views, "texts", "adversarial_texts"),
+            (self.clean, image, text),
+            (self.adversarial_images, moved_image, text),
+            (self.adversarial_texts, image, moved_text),
+            (self.adversarial_pairs, moved_image, moved_text),
+            (self.image_views, image, moved_image),
+            (self.text_views, text, moved_text),
         )
 
     def distances(self):
-        """Returns `(weight, view, modality)` of every distance to the reference."""
+        """Returns `(weight, view, key of the reference's embeddings)` of every distance."""
+        image, text, moved_image, moved_text = VIEWS
         return (
-            (self.image_anchor, "adversarial_images", "images"),
-            (self.text_anchor, "adversarial_texts", "texts"),
-            (self.image_drift, "images", "images"),
-            (self.text_drift, "texts", "texts"),
+            (self.image_anchor, moved_image, f"reference_{image}"),
+            (self.text_anchor, moved_text, f"reference_{text}"),
+            (self.image_drift, image, f"reference_{image}"),
+            (self.text_drift, text, f"reference_{text}"),
         )
 
     def adversarial_blocks(self):
@@ -110,22 +120,29 @@ class Terms:
         return [tuple(views) for weight, *views in self.blocks()[1:4] if weight]
 
     def uses(self, view):
-        """Returns whether a term of positive weight needs the view."""
-        if self.consistency and view in ("images", "texts"):
+        """Returns whether a term of positive weight needs a view, e.g. `image_embeddings`."""
+        if self.consistency and view in VIEWS[:2]:
             return True
         return self.retrieves(view) or self.measures(view)
 
+    def attacks(self, side):
+        """Returns whether a term needs `"images"` or `"texts"` attacked."""
+        return self.uses(adversarial_view(side))
+
     def retrieves(self, view=None):
         """Returns whether a retrieval term, or one with the view, has a weight."""
+        _check_view(view, optional=True)
         return any(weight and (view is None or view in views) for weight, *views in self.blocks())
 
     def measures(self, view):
         """Returns whether a distance to the reference needs the view."""
+        _check_view(view)
         return any(weight and view == name for weight, name, _ in self.distances())
 
-    def refers(self, modality):
-        """Returns whether a term needs the reference's embeddings of a modality."""
-        return any(weight and modality == name for weight, _, name in self.distances())
+    def refers(self, side):
+        """Returns whether a term needs the reference's embeddings of a side."""
+        key = f"reference_{side[:-1]}_embeddings"
+        return any(weight and key == name for weight, _, name in self.distances())
 
     def get_config(self):
         return {
@@ -142,6 +159,17 @@ class Terms:
             "consistency": self.consistency,
             "text_first": self.text_first,
         }
+
+
+def adversarial_view(side):
+    """Returns the name of the attacked embeddings of `"images"` or `"texts"`."""
+    return f"adversarial_{side[:-1]}_embeddings"
+
+
+def _check_view(view, optional=False):
+    # A wrong name would else be a view that no term needs.
+    if view not in VIEWS and not (optional and view is None):
+        raise ValueError(f"`view` must be one of {VIEWS}. Received: view={view!r}.")
 
 
 #: Defences of the literature by name. `rocmr` is our reconstruction: the paper says

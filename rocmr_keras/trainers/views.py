@@ -1,9 +1,8 @@
 """The views of a batch: attacked, and encoded."""
 
+from rocmr_keras.attacks import Goal
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import encode_adversarial_texts
-from rocmr_keras.attacks import perturb_images
-from rocmr_keras.attacks import perturb_texts
 from rocmr_keras.backend import discard_updates
 from rocmr_keras.layers import l2_normalize
 from rocmr_keras.trainers.objective import positives
@@ -24,21 +23,22 @@ def refer(reference, terms, batch):
     with discard_updates():
         if terms.refers("images"):
             images = reference.encode_images(batch["images"], **options)
-            found["reference_images"] = images
+            found["reference_image_embeddings"] = images
         if terms.refers("texts"):
             tokens = batch["token_ids"], batch["padding_mask"]
-            found["reference_texts"] = reference.encode_texts(*tokens, **options)
+            texts = reference.encode_texts(*tokens, **options)
+            found["reference_text_embeddings"] = texts
     return found
 
 
-def perturb(model, attacks, goals, batch, text_first=False):
+def perturb(model, attacks, objectives, batch, text_first=False):
     """Runs the attacks.
 
     Args:
         model: A `DualEncoder`.
         attacks: Dict of attacks for `"images"` and `"texts"`, or for one of them.
-        goals: Dict of what each of them climbs: an objective, or `None` for the distance
-            to the reference.
+        objectives: Dict of what each of them climbs: an objective, or `None` for the
+            distance to the reference.
         batch: Batch dict, with what `refer` gives.
         text_first: Bool, whether images are attacked against the adversarial texts.
             Defaults to `False`.
@@ -48,39 +48,38 @@ def perturb(model, attacks, goals, batch, text_first=False):
         an objective compares with them.
     """
     batch = dict(batch)
-    if any(goals[name] is not None for name in attacks):
+    if any(objectives[side] is not None for side in attacks):
         with discard_updates():
             clean = model(batch, training=False)
-        batch["clean_images"] = clean["image_embeddings"]
-        batch["clean_texts"] = clean["text_embeddings"]
+        for name in ("image_embeddings", "text_embeddings"):
+            batch[f"clean_{name}"] = clean[name]
     if "texts" in attacks:
-        options = _goal(model, "texts", goals, batch, batch.get("clean_images"))
-        batch |= perturb_texts(model, attacks["texts"], batch, **options)
+        images = batch.get("clean_image_embeddings")
+        goal = _goal(model, "texts", objectives["texts"], batch, images)
+        batch |= attacks["texts"].perturb(model, batch, goal)
     if "images" in attacks:
-        texts = batch.get("clean_texts")
+        texts = batch.get("clean_text_embeddings")
         if text_first and "texts" in attacks:
             with discard_updates():
                 texts = encode_adversarial_texts(model, batch)
-        options = _goal(model, "images", goals, batch, texts)
-        found = perturb_images(model, attacks["images"], batch["images"], **options)
-        batch["adversarial_images"] = found
+        goal = _goal(model, "images", objectives["images"], batch, texts)
+        batch |= attacks["images"].perturb(model, batch, goal)
     return batch
 
 
-def _goal(model, modality, goals, batch, gallery):
-    """Returns the arguments that tell an attack what to climb."""
-    own = positives(batch)
-    if goals[modality] is None:
-        target = Target(None, own, clean=batch[f"reference_{modality}"])
-        return {"target": target, "objective": "embedding_distance", "normalize": False}
+def _goal(model, side, objective, batch, gallery):
+    own, name = positives(batch), f"{side[:-1]}_embeddings"
+    if objective is None:
+        target = Target(None, own, clean=batch[f"reference_{name}"])
+        return Goal(target, "embedding_distance", normalize=False)
     target = Target(
         gallery=gallery,
         positives=own,
         scale=model.scale(),
-        clean=batch[f"clean_{modality}"],
+        clean=batch[f"clean_{name}"],
         symmetric=True,
     )
-    return {"target": target, "objective": goals[modality]}
+    return Goal(target, objective)
 
 
 def encode(model, terms, batch, encodes, training):
@@ -91,7 +90,7 @@ def encode(model, terms, batch, encodes, training):
         terms: A `Terms`: where one measures a distance, the embedding before it is
             normalised is kept too.
         batch: Batch dict with adversarial views.
-        encodes: Callable from the name of a clean view to whether it is wanted.
+        encodes: Callable from the name of clean embeddings to whether it is wanted.
         training: Bool.
 
     Returns:
@@ -101,15 +100,15 @@ def encode(model, terms, batch, encodes, training):
     # Two passes for clean and adversarial, not one of twice the size: faster on
     # CPUs, and their batch statistics stay apart.
     wanted = {}
-    if encodes("images"):
-        wanted["images"] = model.encode_images, (batch["images"],)
-    if encodes("texts"):
-        wanted["texts"] = model.encode_texts, tokens
+    if encodes("image_embeddings"):
+        wanted["image_embeddings"] = model.encode_images, (batch["images"],)
+    if encodes("text_embeddings"):
+        wanted["text_embeddings"] = model.encode_texts, tokens
     if "adversarial_images" in batch:
         attacked = batch["adversarial_images"]
-        wanted["adversarial_images"] = model.encode_images, (attacked,)
+        wanted["adversarial_image_embeddings"] = model.encode_images, (attacked,)
     if "adversarial_token_ids" in batch or "text_perturbation" in batch:
-        wanted["adversarial_texts"] = encode_adversarial_texts, (model, batch)
+        wanted["adversarial_text_embeddings"] = encode_adversarial_texts, (model, batch)
     found = {}
     for view, (function, inputs) in wanted.items():
         if terms.measures(view):

@@ -1,13 +1,21 @@
+import os
+import subprocess
+import sys
+
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import Attack
+from rocmr_keras.attacks import EmbeddingAttack
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.attacks import RandomSubstitution
 from rocmr_keras.attacks import Square
+from rocmr_keras.attacks import TokenAttack
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks.attack import keep_better
@@ -56,13 +64,13 @@ def vocabulary():
 
 @pytest.fixture
 def run(images, batch, ordinary, vocabulary):
-    """Runs an attack of any modality on the inputs it is for; returns NumPy."""
+    """Runs an attack of any kind on the inputs it is for; returns NumPy."""
 
     def run(attack, loss_fn=wavy):
         inputs, options = images, {}
-        if attack.modality == "embeddings":
+        if isinstance(attack, EmbeddingAttack):
             inputs = images.reshape(4, 6, 8)
-        if attack.modality == "tokens":
+        if isinstance(attack, TokenAttack):
             inputs, options = batch["token_ids"], {"positions": ordinary, "vocabulary": vocabulary}
         return inputs, ops.convert_to_numpy(attack(inputs, loss_fn=loss_fn, **options))
 
@@ -81,6 +89,60 @@ def test_settings_are_final(name):
         with pytest.raises(AttributeError, match=f"cannot be changed.*Received: {setting}='new'"):
             setattr(attack, setting, "new")
         assert setting == "epsilon_scale" or getattr(attack, setting) == value
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_fresh_copy_has_drawn_nothing(name, run):
+    attack = build(name, seed=1)
+    _, first = run(attack)
+    np.testing.assert_array_equal(run(attack.fresh())[1], first)
+    assert attack.fresh().get_config() == attack.get_config()
+
+
+class Hidden(PGD):
+    """Its config forgets an argument."""
+
+    def __init__(self, epsilon, colour="red"):
+        super().__init__(epsilon)
+        self.colour = colour
+
+
+def test_a_copy_that_would_have_another_budget_is_refused():
+    with pytest.raises(ValueError, match="every argument.*Received: Hidden without .'colour'."):
+        Hidden(0.1, "blue").fresh()
+
+
+def test_an_attack_of_no_kind_says_what_it_lacks():
+    with pytest.raises(NotImplementedError, match="Attack must say how .*or implement `perturb`"):
+        Attack().perturb(None, {}, None)
+
+
+def test_describe_is_the_config_but_for_the_name():
+    description = PGD(0.1, num_steps=3, seed=2).describe()
+    assert description["epsilon"] == 0.1 and description["num_steps"] == 3
+    assert "name" not in description
+
+
+EVERY_ATTACK = """
+import sys
+from rocmr_keras import attacks
+assert "tensorflow" not in sys.modules, "before"
+attacks.PGD(0.1), attacks.APGD(0.1), attacks.Square(0.1), attacks.RandomNoise(0.1)
+attacks.EmbeddingPGD(0.1), attacks.RandomSubstitution(), attacks.CharacterChoice()
+attacks.TokenSubstitution(candidates=attacks.WholeWords())
+attacks.TokenSubstitution(candidates=attacks.NearestNeighbors())
+attacks.CharacterEdits(), attacks.RandomCharacterEdits()
+attacks.CharacterDraws()
+assert "tensorflow" not in sys.modules, "after"
+"""
+
+
+def test_no_attack_loads_tensorflow_where_it_computes_nothing():
+    if keras.config.backend() == "tensorflow":
+        pytest.skip("TensorFlow is what computes.")
+    command = [sys.executable, "-c", EVERY_ATTACK]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", DRAWING)

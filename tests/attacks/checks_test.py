@@ -1,6 +1,13 @@
 import numpy as np
 import pytest
 
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import Attack
+from rocmr_keras.attacks import CharacterChoice
+from rocmr_keras.attacks import CharacterEdits
+from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import TokenAttack
+from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import checks
 
 
@@ -31,3 +38,38 @@ def test_bad_range(value):
 
 def test_range():
     assert checks.check_range("value_range", [-1.0, 1.0]) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "attack, side, options",
+    [
+        (PGD(0.1), "images", {"kinds": (Attack,), "batch_keys": checks.QUERY_KEYS}),
+        (CharacterChoice(), "texts", {"kinds": (Attack,)}),
+        (CharacterEdits(), "texts", {"batch_keys": checks.QUERY_KEYS, "writes_text": True}),
+        (TokenSubstitution(), "texts", {"kinds": (TokenAttack,), "writes_text": True}),
+        (EmbeddingPGD(0.1), "texts", {"batch_keys": checks.QUERY_KEYS}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_attacks_that_fit(attack, side, options):
+    assert checks.check_attack("attack", attack, side, **options) is None
+
+
+@pytest.mark.parametrize(
+    "attack, side, options, message",
+    [
+        (PGD, "images", {}, r"be an attack, not its class. Received: x=PGD. Write e.g. PGD\("),
+        (0.1, "images", {}, r"be an attack. Received: x=0.1. Write e.g. PGD\(epsilon="),
+        (None, "texts", {}, r"be an attack. Received: x=None. Write e.g. TokenSubst"),
+        (CharacterEdits(), "images", {}, "perturb images. Received: CharacterEdits.* texts. Use"),
+        (CharacterEdits(), "texts", {"kinds": (Attack,)}, "a kind of Attack. Received: Character"),
+        (EmbeddingPGD(1), "texts", {"kinds": (TokenAttack,)}, "TokenAttack.* of EmbeddingAttack"),
+        (CharacterChoice(), "texts", {"batch_keys": checks.QUERY_KEYS}, "do without .'candidate"),
+        (EmbeddingPGD(1), "texts", {"writes_text": True}, "write a text that can be read. Rec"),
+        (Attack(), "texts", {}, "perturb texts. Received: Attack, .*which perturbs None"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_attacks_that_do_not_fit(attack, side, options, message):
+    with pytest.raises(ValueError, match=f"`x` must .*{message}"):
+        checks.check_attack("x", attack, side, **options)

@@ -8,6 +8,8 @@ import pytest
 from keras import ops
 
 from rocmr_keras.attacks import Target
+from rocmr_keras.attacks import encode_adversarial_texts
+from rocmr_keras.attacks import objectives
 from rocmr_keras.models import DualEncoder
 from rocmr_keras.models import TextEncoder
 
@@ -137,3 +139,22 @@ def make_model():
 @pytest.fixture(scope="session")
 def model(make_model):
     return make_model()
+
+
+@pytest.fixture(scope="session", params=["float32", "mixed_bfloat16"])
+def tower(request, make_model):
+    return make_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def losses_of(make_target):
+    """Returns the losses of images or adversarial texts through a model, as NumPy."""
+
+    def losses_of(model, found, batch=None, objective="contrastive"):
+        if batch is None:
+            embeddings = model.encode_images(found)
+        else:
+            embeddings = encode_adversarial_texts(model, {**batch, **found})
+        return ops.convert_to_numpy(objectives.get(objective)(embeddings, make_target()))
+
+    return losses_of

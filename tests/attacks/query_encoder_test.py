@@ -4,23 +4,25 @@ from keras import ops
 
 from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import CharacterChoice
+from rocmr_keras.attacks import CharacterEdits
 from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import Goal
 from rocmr_keras.attacks import QueryEncoder
 from rocmr_keras.attacks import Square
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import objectives
-from rocmr_keras.attacks import perturb_images
 
 
 def rows_of(batch, rows):
     return {name: values[rows] for name, values in batch.items()}
 
 
-@pytest.mark.parametrize("modality", ["images", "texts"])
-def test_clean_queries(modality, model, batch):
-    encoded = QueryEncoder(model, modality).predict_on_batch(batch)
+@pytest.mark.parametrize("side", ["images", "texts"])
+def test_clean_queries(side, model, batch):
+    encoded = QueryEncoder(model, side).predict_on_batch(batch)
     assert set(encoded) == {"embeddings"}
-    expected = model(batch)[f"{modality[:-1]}_embeddings"]
+    expected = model(batch)[f"{side[:-1]}_embeddings"]
     np.testing.assert_allclose(encoded["embeddings"], ops.convert_to_numpy(expected), atol=1e-6)
 
 
@@ -33,13 +35,11 @@ ATTACKS = {
 
 @pytest.mark.parametrize("found", ATTACKS)
 def test_queries_do_not_depend_on_each_other(found, model, batch, gallery, gallery_ids):
-    modality = "images" if "images" in found else "texts"
-    encoder = QueryEncoder(
-        model, modality, ATTACKS[found], gallery=gallery, gallery_ids=gallery_ids
-    )
+    side = ATTACKS[found].side
+    encoder = QueryEncoder(model, side, ATTACKS[found], gallery=gallery, gallery_ids=gallery_ids)
     together = encoder.predict_on_batch(batch)
     assert set(together) == {"embeddings", found}
-    clean = ops.convert_to_numpy(model(batch)[f"{modality[:-1]}_embeddings"])
+    clean = ops.convert_to_numpy(model(batch)[f"{side[:-1]}_embeddings"])
     assert np.abs(together["embeddings"] - clean)[:3].max(axis=1).min() > 0.01
     reversed_batch = encoder.predict_on_batch(rows_of(batch, slice(None, None, -1)))
     alone = encoder.predict_on_batch(rows_of(batch, slice(1, 2)))
@@ -51,7 +51,7 @@ def test_queries_do_not_depend_on_each_other(found, model, batch, gallery, galle
 @pytest.mark.parametrize(
     "kind, num_steps, gradients", [(PGD, 2, 8.0), (APGD, 5, 24.0), (Square, 25, 0.0)]
 )
-def test_attack_is_that_of_perturb_images(
+def test_attack_is_that_of_perturb(
     kind, num_steps, gradients, model, batch, gallery, gallery_ids, make_target
 ):
     attack, twin = (kind(0.2, num_steps, seed=0) for _ in range(2))
@@ -60,7 +60,7 @@ def test_attack_is_that_of_perturb_images(
     )
     first = encoder.predict_on_batch(batch)
     found = first["adversarial_images"]
-    expected = perturb_images(model, twin, batch["images"], make_target(), "margin")
+    expected = twin.perturb(model, batch, Goal(make_target(), "margin"))["adversarial_images"]
     np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-5)
     encoded = model.encode_images(found)
     np.testing.assert_allclose(first["embeddings"], ops.convert_to_numpy(encoded), atol=1e-5)
@@ -78,9 +78,16 @@ def test_attack_is_that_of_perturb_images(
 def test_bad_arguments(model, gallery, gallery_ids):
     known = {"gallery": gallery, "gallery_ids": gallery_ids}
     for arguments, options, message in (
-        (("captions",), {}, "Received: modality='captions'"),
-        (("texts", PGD(0.1)), known, "Received: attack=PGD, which perturbs 'images'"),
-        (("images", TokenSubstitution()), known, "perturbs 'tokens'. Choose an attack that fits"),
+        (("captions",), {}, "`side` must be.*Received: side='captions'"),
+        (
+            ("texts", PGD(0.1)),
+            known,
+            "`attack` must perturb texts. Received: PGD, .* perturbs images",
+        ),
+        (("images", TokenSubstitution()), known, "perturbs texts. Use e.g. PGD"),
+        (("texts", CharacterChoice()), known, r"do without \['candidate_padding_mask', 'candid"),
+        (("texts", CharacterEdits()), known, "must be a kind of Attack. Received: CharacterEdits"),
+        (("images", PGD), known, r"not its class. Received: attack=PGD. Write e.g. PGD\(...\)"),
         (("images", PGD(0.1)), {"gallery_ids": gallery_ids}, "Received: gallery=None"),
         (("images", PGD(0.1)), {"gallery": gallery}, "Received: gallery_ids=None"),
     ):

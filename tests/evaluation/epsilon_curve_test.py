@@ -58,6 +58,8 @@ def test_errors(model, split):
         epsilon_curve(model, split, PGD(0.1), [-0.1, 0.1])
     with pytest.raises(ValueError, match="at least one positive"):
         epsilon_curve(model, split, PGD(0.1), [0.0])
+    with pytest.raises(ValueError, match=r"not its class. Received: attack=PGD. Write e.g. PGD"):
+        epsilon_curve(model, split, PGD, [0.1])
     for attack in (RandomNoise(0.1), PGD(0.1, keep_best=False)):
         with pytest.raises(ValueError, match="must take a `start` and keep the best"):
             epsilon_curve(model, split, attack, [0.1])

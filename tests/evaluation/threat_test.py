@@ -3,7 +3,10 @@ import json
 import pytest
 
 from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import CharacterChoice
+from rocmr_keras.attacks import CharacterEdits
 from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.attacks import WholeWords
 from rocmr_keras.attacks import objectives
 from rocmr_keras.evaluation import Threat
 
@@ -27,6 +30,14 @@ def test_describe_names_a_callable_objective_and_the_missing_attack():
     json.dumps(budget)
 
 
+def test_describe_is_that_of_the_attacks():
+    words = TokenSubstitution(candidates=WholeWords())
+    for attack in (words, CharacterEdits(seed=3)):
+        described = json.loads(json.dumps(Threat(text_attack=attack).describe()))["text_attack"]
+        assert described == {"attack": type(attack).__name__, **attack.describe()}
+    assert words.describe()["candidates"]["class_name"] == "WholeWords"
+
+
 def test_errors():
     with pytest.raises(ValueError, match="must be one of .*Received: protocol='all'"):
         Threat(PGD(0.1), protocol="all")
@@ -40,5 +51,11 @@ def test_errors():
         Threat(image_attack=TokenSubstitution())
     with pytest.raises(ValueError, match="`text_attack` must perturb"):
         Threat(text_attack=PGD(0.1))
+    with pytest.raises(ValueError, match="do without .*'candidate_token_ids'.*CharacterChoice"):
+        Threat(text_attack=CharacterChoice())
+    with pytest.raises(ValueError, match=r"`image_attack` must be an attack, not its class.*PGD\("):
+        Threat(PGD)
+    with pytest.raises(ValueError, match="`image_attack` must be an attack. Received: .*='pgd'"):
+        Threat("pgd")
     with pytest.raises(ValueError, match="`objective` must be one of"):
         Threat(PGD(0.1), objective="entropy")

@@ -86,7 +86,7 @@ def test_tokens_of_another_vocabulary_go_through_the_string(model, split):
 
 
 def test_errors(models, split, preprocessor, make_model):
-    with pytest.raises(ValueError, match="Received: EmbeddingPGD, which perturbs 'embeddings'"):
+    with pytest.raises(ValueError, match="must be a kind of TokenAttack. Received: EmbeddingPGD"):
         transfer_matrix(models, split, EmbeddingPGD(0.1))
     with pytest.raises(ValueError, match="Received: no model"):
         transfer_matrix({}, split, PGD(0.1))

@@ -116,7 +116,7 @@ def test_saved_and_loaded(trained, batch, tmp_path):
         values = [ops.convert_to_numpy(value) for value in (variable, loaded)]
         np.testing.assert_array_equal(*values, err_msg=variable.path)
     assert again.optimizer.get_config() == trainer.optimizer.get_config()
-    images = [ops.convert_to_numpy(model(batch)["images"]) for model in (trainer, again)]
+    images = [ops.convert_to_numpy(model(batch)["image_embeddings"]) for model in (trainer, again)]
     np.testing.assert_allclose(*images, atol=1e-6)
 
 
@@ -130,10 +130,11 @@ def test_standard_is_attacked_in_validation_only(make_trainer, make_batch):
     assert "adversarial_recall_at_1" not in history
     # Prediction attacks as well, and where it computes no gradients the attacks do.
     views = trainer.predict(make_batch(8), batch_size=4, verbose=0)
-    assert set(views) == {"images", "texts", "adversarial_images", "adversarial_texts"}
+    clean = "image_embeddings", "text_embeddings"
+    assert set(views) == {*clean, *(f"adversarial_{name}" for name in clean)}
     assert {value.shape for value in views.values()} == {(8, 8)}
-    assert np.abs(views["images"] - views["adversarial_images"]).max() > 1e-3
-    assert np.abs(views["texts"] - views["adversarial_texts"]).max() > 1e-3
+    for name in clean:
+        assert np.abs(views[name] - views[f"adversarial_{name}"]).max() > 1e-3
 
 
 def test_every_feature_of_the_optimizer_on_a_stream_of_batches(make_flat_model, make_attacks):

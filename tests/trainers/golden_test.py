@@ -93,9 +93,9 @@ def test_losses_of_the_presets_that_keep_to_a_reference(
     rows = 0.05 * np.random.RandomState(2).normal(size=(4, 6, 8)).astype("float32")
     moved["text_perturbation"] = rows
     options = {"training": False, "normalize": False}
-    moved["reference_images"] = model.encode_images(batch["images"], **options)
+    moved["reference_image_embeddings"] = model.encode_images(batch["images"], **options)
     tokens = batch["token_ids"], batch["padding_mask"]
-    moved["reference_texts"] = model.encode_texts(*tokens, **options)
+    moved["reference_text_embeddings"] = model.encode_texts(*tokens, **options)
     views = trainer(moved, training=False)
     loss = float(ops.convert_to_numpy(trainer.compute_loss(x=moved, y_pred=views)))
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))

@@ -10,6 +10,11 @@ from rocmr_keras.attacks import CharacterChoice
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.trainers import RoCMR
+from rocmr_keras.trainers.terms import VIEWS
+
+
+def with_unnormalized(view):
+    return {view, f"unnormalized_{view}"}
 
 
 def to_numpy(value):
@@ -43,8 +48,8 @@ def test_fare_is_the_distance_of_adversarial_images_to_the_reference(make_anchor
     trainer = make_anchored("fare", num_steps=3)
     perturbed, views, loss = loss_of(trainer, batch)
     # No caption is read, no pair compared.
-    assert set(views) == {"adversarial_images", "unnormalized_adversarial_images"}
-    assert not {"clean_images", "reference_texts"} & set(perturbed)
+    assert set(views) == with_unnormalized("adversarial_image_embeddings")
+    assert not {"clean_image_embeddings", "reference_text_embeddings"} & set(perturbed)
     model, reference = trainer.dual_encoder, trainer.reference
     clean = reference.encode_images(batch["images"], normalize=False)
     moved = model.encode_images(perturbed["adversarial_images"], normalize=False)
@@ -57,7 +62,7 @@ def test_fare_is_the_distance_of_adversarial_images_to_the_reference(make_anchor
 def test_leaf_is_the_same_of_texts(make_anchored, batch):
     trainer = make_anchored("leaf")
     perturbed, views, loss = loss_of(trainer, batch)
-    assert set(views) == {"adversarial_texts", "unnormalized_adversarial_texts"}
+    assert set(views) == with_unnormalized("adversarial_text_embeddings")
     model, reference = trainer.dual_encoder, trainer.reference
     tokens = batch["token_ids"], batch["padding_mask"]
     clean = reference.encode_texts(*tokens, normalize=False)
@@ -73,7 +78,7 @@ def test_leaf_with_tokens_finds_the_farthest_of_its_candidates(make_anchored, ba
     found = ops.convert_to_numpy(perturbed["adversarial_token_ids"])
     assert np.all(np.sum(found != batch["token_ids"], axis=1) == 1)
     # With 80 candidates of 16 tokens at up to 4 positions, all swaps were tried.
-    model, clean = trainer.dual_encoder, to_numpy(perturbed["reference_texts"])
+    model, clean = trainer.dual_encoder, to_numpy(perturbed["reference_text_embeddings"])
     farthest = np.zeros(4)
     for position in range(6):
         allowed = batch["token_ids"][:, position] > 3
@@ -98,7 +103,7 @@ def test_leaf_with_characters_measures_what_was_chosen(make_anchored, batch):
     np.testing.assert_array_equal(mask, found != 0)
     assert all(any(np.array_equal(x, y) for y in e.reshape(6, 6)) for x, e in zip(found, edited))
     moved = trainer.dual_encoder.encode_texts(found, mask, normalize=False)
-    clean = to_numpy(perturbed["reference_texts"])
+    clean = to_numpy(perturbed["reference_text_embeddings"])
     assert loss == pytest.approx(distance(moved, clean), rel=1e-4) and loss > 0
 
 
@@ -113,8 +118,8 @@ def test_drift_is_measured_on_clean_inputs(make_flat_model, batch):
     tokens = batch["token_ids"], batch["padding_mask"]
     images = reference.encode_images(batch["images"], normalize=False)
     texts = reference.encode_texts(*tokens, normalize=False)
-    expected = clean + 0.5 * distance(views["unnormalized_images"], images)
-    expected += 2.0 * distance(views["unnormalized_texts"], texts)
+    expected = clean + 0.5 * distance(views["unnormalized_image_embeddings"], images)
+    expected += 2.0 * distance(views["unnormalized_text_embeddings"], texts)
     assert loss == pytest.approx(expected, rel=1e-4)
 
 
@@ -129,10 +134,7 @@ def test_villa_adds_the_divergence_of_the_logits(make_trainer, batch):
     )
     own = float(to_numpy(plain.compute_loss(x=perturbed, y_pred=views)))
     scale = float(to_numpy(trainer.dual_encoder.scale()))
-    images, texts, moved_images, moved_texts = (
-        to_numpy(views[name])
-        for name in ("images", "texts", "adversarial_images", "adversarial_texts")
-    )
+    images, texts, moved_images, moved_texts = (to_numpy(views[name]) for name in VIEWS)
     clean, total = scale * images @ texts.T, 0.0
     for other in (scale * moved_images @ texts.T, scale * images @ moved_texts.T):
         for p, q in ((clean, other), (clean.T, other.T)):
@@ -182,14 +184,14 @@ def test_fare_trains_one_tower_and_nothing_else(make_anchored, make_model, make_
 def test_validation_runs_the_other_attack_too(make_anchored, batch):
     trainer = make_anchored("fare", text_attack=EmbeddingPGD(0.3, num_steps=1, seed=0))
     _, views, loss = loss_of(trainer, batch, training=False)
-    assert set(views) >= {"images", "texts", "adversarial_images", "adversarial_texts"}
+    assert set(views) >= {*VIEWS}
     assert np.isfinite(loss)
 
 
 def test_config_and_given_objective(make_anchored, batch):
     trainer = make_anchored("fare", attack_objective="contrastive")
     perturbed, _, _ = loss_of(trainer, batch)
-    assert "clean_texts" in perturbed
+    assert "clean_text_embeddings" in perturbed
     again = RoCMR.from_config(trainer.get_config())
     assert again.get_config() == trainer.get_config()
     assert not again.reference.trainable_weights

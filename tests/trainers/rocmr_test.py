@@ -9,13 +9,14 @@ from keras import ops
 
 from rocmr_keras import losses
 from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import Attack
+from rocmr_keras.attacks import CharacterEdits
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import encode_adversarial_texts
 from rocmr_keras.attacks import objectives
 from rocmr_keras.trainers import PRESETS
 from rocmr_keras.trainers import RoCMR
-
-VIEWS = ("images", "texts", "adversarial_images", "adversarial_texts")
+from rocmr_keras.trainers.terms import VIEWS
 
 # Weight, rows and columns of each term, by the numbers of VIEWS.
 EXPECTED_TERMS = {
@@ -47,13 +48,13 @@ def all_views(trainer, batch):
     """Returns the four views through the model itself, whatever the terms use."""
     model = trainer.dual_encoder
     views = {
-        "images": model.encode_images(batch["images"]),
-        "texts": model.encode_texts(batch["token_ids"], batch["padding_mask"]),
+        "image_embeddings": model.encode_images(batch["images"]),
+        "text_embeddings": model.encode_texts(batch["token_ids"], batch["padding_mask"]),
     }
     if "adversarial_images" in batch:
-        views["adversarial_images"] = model.encode_images(batch["adversarial_images"])
+        views["adversarial_image_embeddings"] = model.encode_images(batch["adversarial_images"])
     if "text_perturbation" in batch or "adversarial_token_ids" in batch:
-        views["adversarial_texts"] = encode_adversarial_texts(model, batch)
+        views["adversarial_text_embeddings"] = encode_adversarial_texts(model, batch)
     return {name: ops.convert_to_numpy(value) for name, value in views.items()}
 
 
@@ -90,8 +91,8 @@ def test_the_views_terms_compare_each_modality_with_itself(make_trainer, batch):
     views = all_views(trainer, perturbed)
     positives = batch["image_ids"][:, None] == batch["image_ids"]
     scale = float(ops.convert_to_numpy(trainer.dual_encoder.scale()))
-    images = softmax_loss(views["images"] @ views["adversarial_images"].T, positives, scale)
-    texts = softmax_loss(views["texts"] @ views["adversarial_texts"].T, positives, scale)
+    images = softmax_loss(views[VIEWS[0]] @ views[VIEWS[2]].T, positives, scale)
+    texts = softmax_loss(views[VIEWS[1]] @ views[VIEWS[3]].T, positives, scale)
     assert loss == pytest.approx(0.5 * images + 2.0 * texts, rel=1e-4)
 
 
@@ -100,7 +101,7 @@ def test_every_loss_gets_cosines_positives_scale_and_bias(name, make_trainer, ba
     trainer = make_trainer("tecoa", loss=name)
     perturbed, _, loss = loss_of(trainer, batch)
     views = all_views(trainer, perturbed)
-    similarities = views["adversarial_images"] @ views["texts"].T
+    similarities = views["adversarial_image_embeddings"] @ views["text_embeddings"].T
     positives = batch["image_ids"][:, None] == batch["image_ids"]
     tensors = [ops.convert_to_tensor(value) for value in (similarities, positives)]
     head = trainer.dual_encoder
@@ -172,13 +173,13 @@ def test_mat_attacks_images_against_adversarial_texts(make_trainer, batch):
         seen.append(ops.convert_to_numpy(target.gallery))
         return objectives.contrastive(embeddings, target)
 
-    for preset, view in (("mmcoa", "texts"), ("mat", "adversarial_texts")):
+    for preset, view in (("mmcoa", VIEWS[1]), ("mat", VIEWS[3])):
         seen.clear()
         trainer = make_trainer(preset, attack_objective=spy)
         views = all_views(trainer, trainer.perturb(batch, training=True))
-        assert not np.allclose(views["texts"], views["adversarial_texts"], atol=1e-4)
+        assert not np.allclose(views[VIEWS[1]], views[VIEWS[3]], atol=1e-4)
         np.testing.assert_allclose(seen[-1], views[view], atol=1e-6)
-        np.testing.assert_allclose(seen[0], views["images"], atol=1e-6)
+        np.testing.assert_allclose(seen[0], views["image_embeddings"], atol=1e-6)
 
 
 @pytest.mark.parametrize("preset", [*RETRIEVING, "villa"])
@@ -192,8 +193,8 @@ def test_attacks_raise_the_loss(make_trainer, batch):
     perturbed, _, _ = loss_of(trainer, batch)
     views = all_views(trainer, perturbed)
     positives = batch["image_ids"][:, None] == batch["image_ids"]
-    clean = softmax_loss(views["images"] @ views["texts"].T, positives, 14.0)
-    for images, texts in (("adversarial_images", "texts"), ("images", "adversarial_texts")):
+    clean = softmax_loss(views["image_embeddings"] @ views["text_embeddings"].T, positives, 14.0)
+    for images, texts in ((VIEWS[2], VIEWS[1]), (VIEWS[0], VIEWS[3])):
         assert softmax_loss(views[images] @ views[texts].T, positives, 14.0) > clean
 
 
@@ -248,8 +249,12 @@ def test_errors(make_trainer, make_flat_model, make_attacks):
     swapped = attacks["text_attack"], attacks["image_attack"]
     with pytest.raises(ValueError, match="`image_attack` must perturb .*EmbeddingPGD"):
         RoCMR(model, *swapped)
-    with pytest.raises(ValueError, match="`text_attack` must perturb .*PGD, .*'images'"):
+    with pytest.raises(ValueError, match="`text_attack` must perturb texts.*PGD, .*images"):
         RoCMR(model, None, PGD(0.1), terms="standard")
+    with pytest.raises(ValueError, match="must be a kind of Attack. Received: CharacterEdits"):
+        RoCMR(model, None, CharacterEdits(), terms="standard")
+    with pytest.raises(ValueError, match=r"not its class. Received: image_attack=PGD. Write .*\("):
+        RoCMR(model, PGD, terms="standard")
     with pytest.raises(ValueError, match="`terms` must be one of"):
         make_trainer("trades")
     with pytest.raises(ValueError, match="`loss` must be one of"):
@@ -280,7 +285,31 @@ def test_an_embedding_attack_serves_as_text_attack_without_image_attack(make_fla
     )
     perturbed, views, _ = loss_of(trainer, batch, training=False)
     assert "adversarial_images" not in perturbed
-    assert set(views) == {"images", "texts", "adversarial_texts"}
+    assert set(views) == {*VIEWS} - {"adversarial_image_embeddings"}
+
+
+class Reversal(Attack):
+    """A kind of its own: writes the words of a text from last to first."""
+
+    side = "texts"
+    batch_keys = ("token_ids", "padding_mask")
+
+    def perturb(self, model, batch, goal):
+        return {"adversarial_token_ids": self(batch["token_ids"])}
+
+    def call(self, token_ids):
+        return ops.flip(token_ids, axis=1)
+
+
+def test_a_new_kind_of_text_attack_is_one_class(make_trainer, batch):
+    trainer = make_trainer("mat", text_attack=Reversal())
+    perturbed, views, _ = loss_of(trainer, batch)
+    model, token_ids = trainer.dual_encoder, batch["token_ids"][:, ::-1]
+    expected = model.encode_texts(token_ids.copy(), batch["padding_mask"])
+    found = views["adversarial_text_embeddings"]
+    np.testing.assert_allclose(*map(ops.convert_to_numpy, (found, expected)), atol=1e-5)
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        trainer.text_attack.seed = 3
 
 
 def test_serializable_by_name():

@@ -25,14 +25,27 @@ def test_the_weights_of_a_preset_sum_to_one(name):
 
 def test_uses():
     chosen = Terms(adversarial_images=1.0)
-    assert chosen.uses("adversarial_images") and chosen.uses("texts")
-    assert not chosen.uses("images") and not chosen.uses("adversarial_texts")
+    assert chosen.uses("adversarial_image_embeddings") and chosen.uses("text_embeddings")
+    assert not chosen.uses("image_embeddings") and not chosen.uses("adversarial_text_embeddings")
+
+
+def test_attacks():
+    assert Terms(adversarial_pairs=1.0).attacks("images")
+    assert Terms(text_anchor=1.0).attacks("texts") and not Terms(text_anchor=1.0).attacks("images")
+    assert not PRESETS["standard"].attacks("texts")
+
+
+def test_an_unknown_view_is_an_error():
+    chosen = Terms(clean=1.0)
+    for ask in (chosen.uses, chosen.retrieves, chosen.measures):
+        with pytest.raises(ValueError, match="`view` must be one of .*='adversarial_images'"):
+            ask("adversarial_images")
 
 
 def test_distances_use_their_view_and_the_reference():
     chosen = Terms(image_anchor=1.0, text_drift=0.5)
-    assert chosen.uses("adversarial_images") and chosen.uses("texts")
-    assert not chosen.uses("images") and not chosen.uses("adversarial_texts")
+    assert chosen.uses("adversarial_image_embeddings") and chosen.uses("text_embeddings")
+    assert not chosen.uses("image_embeddings") and not chosen.uses("adversarial_text_embeddings")
     assert chosen.refers("images") and chosen.refers("texts")
     assert not chosen.retrieves()
     assert not Terms(text_anchor=1.0).refers("images")
@@ -40,8 +53,8 @@ def test_distances_use_their_view_and_the_reference():
 
 def test_consistency_compares_what_is_trained():
     chosen = Terms(adversarial_texts=1.0, consistency=0.5)
-    assert chosen.adversarial_blocks() == [("images", "adversarial_texts")]
-    assert chosen.uses("texts") and not chosen.uses("adversarial_images")
+    assert chosen.adversarial_blocks() == [("image_embeddings", "adversarial_text_embeddings")]
+    assert chosen.uses("text_embeddings") and not chosen.uses("adversarial_image_embeddings")
     with pytest.raises(ValueError, match="without adversarial pairs. Give"):
         Terms(clean=1.0, consistency=1.0)
 

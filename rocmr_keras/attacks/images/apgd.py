@@ -5,7 +5,6 @@ from keras import ops
 from rocmr_keras.attacks import norms
 from rocmr_keras.attacks.ascent import forward
 from rocmr_keras.attacks.ascent import repeat
-from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.attack import finite_losses
 from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.attack import safe_gradient
@@ -14,6 +13,7 @@ from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.checks import check_float_images
 from rocmr_keras.attacks.checks import check_range
+from rocmr_keras.attacks.images.image_attack import ImageAttack
 from rocmr_keras.attacks.images.restarts import best_of_restarts
 
 # The share of a step that the plain ascent has; momentum has the rest.
@@ -23,7 +23,7 @@ _ENOUGH_IMPROVEMENT = 0.75
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class APGD(Attack):
+class APGD(ImageAttack):
     """Auto-PGD on images: momentum and a step size that each example finds for itself.
 
     Starts with steps of twice the radius. At checkpoints that come at ever shorter
@@ -59,8 +59,6 @@ class APGD(Attack):
         Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble
         of diverse parameter-free attacks", 2020 (arXiv:2003.01690).
     """
-
-    modality = "images"
 
     def __init__(
         self,

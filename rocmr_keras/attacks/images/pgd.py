@@ -3,16 +3,16 @@ from keras import ops
 
 from rocmr_keras.attacks import norms
 from rocmr_keras.attacks.ascent import projected_ascent
-from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.checks import check_float_images
 from rocmr_keras.attacks.checks import check_range
+from rocmr_keras.attacks.images.image_attack import ImageAttack
 from rocmr_keras.attacks.images.restarts import best_of_restarts
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class PGD(Attack):
+class PGD(ImageAttack):
     """Projected gradient descent on images, within a norm ball and a value range.
 
     With `num_steps=1, random_start=False` it is FGSM, with `momentum=1.0` it is MIM, which
@@ -65,8 +65,6 @@ class PGD(Attack):
         2018 (arXiv:1706.06083); Dong et al., "Boosting Adversarial Attacks with
         Momentum" (MIM), 2018 (arXiv:1710.06081).
     """
-
-    modality = "images"
 
     def __init__(
         self,

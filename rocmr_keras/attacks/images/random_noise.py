@@ -2,14 +2,14 @@ import keras
 from keras import ops
 
 from rocmr_keras.attacks import norms
-from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_float_images
 from rocmr_keras.attacks.checks import check_range
+from rocmr_keras.attacks.images.image_attack import ImageAttack
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class RandomNoise(Attack):
+class RandomNoise(ImageAttack):
     """Noise at the full radius of the ball: the control that every attack must beat.
 
     Args:
@@ -29,8 +29,6 @@ class RandomNoise(Attack):
         ValueError: If the budget is negative, the range is empty, or the inputs are
             integers.
     """
-
-    modality = "images"
 
     def __init__(self, epsilon, norm="linf", value_range=(0.0, 1.0), seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)

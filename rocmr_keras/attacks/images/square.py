@@ -4,20 +4,20 @@ from keras import ops
 
 from rocmr_keras.attacks.ascent import forward
 from rocmr_keras.attacks.ascent import repeat
-from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.attack import finite_losses
 from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.checks import check_float_images
 from rocmr_keras.attacks.checks import check_range
+from rocmr_keras.attacks.images.image_attack import ImageAttack
 
 # After so many of 10,000 steps the squares lose half of their area.
 _HALVINGS = (10, 50, 200, 1000, 2000, 4000, 6000, 8000)
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class Square(Attack):
+class Square(ImageAttack):
     """Random search on images: squares of one colour, kept where the loss rises.
 
     It needs no gradient, so it finds what a masked gradient hides: an honest defence
@@ -47,8 +47,6 @@ class Square(Attack):
         Andriushchenko et al., "Square Attack: a query-efficient black-box adversarial
         attack via random search", 2020 (arXiv:1912.00049).
     """
-
-    modality = "images"
 
     def __init__(
         self,

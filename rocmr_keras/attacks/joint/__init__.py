@@ -50,8 +50,8 @@ def build(schedule, image_attack, text_attack, objective="contrastive"):
     Args:
         schedule: `"separate"`, `"sequential"`, `"co_attack"`, `"set_guidance"` or
             `"alternating"`.
-        image_attack: An attack of modality `"images"`.
-        text_attack: An attack of modality `"tokens"`.
+        image_attack: An `ImageAttack`.
+        text_attack: A `TokenAttack`.
         objective: Name or callable, what `"separate"` and `"sequential"` maximise; the
             others have objectives of their own. Defaults to `"contrastive"`.
 
@@ -59,7 +59,7 @@ def build(schedule, image_attack, text_attack, objective="contrastive"):
         A `JointAttack`.
 
     Raises:
-        ValueError: If the schedule is unknown, or an attack is of the wrong modality.
+        ValueError: If the schedule is unknown, or an attack is of another kind.
     """
     check_schedule(schedule)
     options = {"objective": objective} if schedule in ("separate", "sequential") else {}

@@ -17,8 +17,8 @@ class Alternating(JointAttack):
     does not raise its loss, so it is at least as strong as each of the four, group by group.
 
     Args:
-        image_attack: An attack of modality `"images"`.
-        text_attack: An attack of modality `"tokens"`.
+        image_attack: An `ImageAttack`.
+        text_attack: A `TokenAttack`.
         num_rounds: Int, the rounds after the start. Defaults to `3`.
     """
 

@@ -18,9 +18,9 @@ class CoAttack(JointAttack):
     starts.)
 
     Args:
-        image_attack: An attack of modality `"images"`, with a random start: the
+        image_attack: An `ImageAttack`, with a random start: the
             divergence from the clean embedding is flat there.
-        text_attack: An attack of modality `"tokens"`.
+        text_attack: A `TokenAttack`.
         text_weight: Float. Defaults to `3.0`.
 
     Reference:

@@ -3,9 +3,9 @@
 from keras import ops
 
 from rocmr_keras.attacks import objectives
+from rocmr_keras.attacks.goal import Goal
 from rocmr_keras.attacks.objectives import Target
-from rocmr_keras.attacks.perturb import encode_adversarial_texts
-from rocmr_keras.attacks.perturb import perturb_texts
+from rocmr_keras.attacks.tokens.adversarial_texts import encode_adversarial_texts
 from rocmr_keras.backend import discard_updates
 
 
@@ -56,7 +56,7 @@ class Scene:
         """Attacks the images against a gallery that holds these captions.
 
         Args:
-            attack: An attack of modality `"images"`.
+            attack: An `ImageAttack`.
             objective: Name or callable.
             token_ids: Int tensor `(texts, length)`.
             scales: Sequence of floats; the image is attacked as it looks after it was
@@ -67,13 +67,11 @@ class Scene:
         Returns:
             Float tensor like `batch["images"]`.
         """
-        target = self._image_target(self.encode_texts(token_ids), paired)
-        objective = objectives.get(objective)
+        goal = Goal(self._image_target(self.encode_texts(token_ids), paired), objective)
 
         def loss_fn(images):
             views = [_rescaled(images, scale) for scale in scales]
-            encoded = [self.model.encode_images(view, training=False) for view in views]
-            return sum(objective(embeddings, target) for embeddings in encoded)
+            return sum(goal(self.model.encode_images(view, **goal.encoding)) for view in views)
 
         found = attack(self.batch["images"], loss_fn=loss_fn)
         return ops.take(found, self.batch["image_sources"], axis=0)
@@ -82,15 +80,15 @@ class Scene:
         """Attacks the captions against a gallery that holds these images.
 
         Args:
-            attack: An attack of modality `"tokens"`.
+            attack: A `TokenAttack`.
             objective: Name or callable.
             images: Float tensor `(images, height, width, channels)`.
 
         Returns:
             Int tensor like `batch["token_ids"]`.
         """
-        target = self._text_target(self.encode_images(images))
-        found = perturb_texts(self.model, attack, self.batch, target, objective)
+        goal = Goal(self._text_target(self.encode_images(images)), objective)
+        found = attack.perturb(self.model, self.batch, goal)
         return ops.take(found["adversarial_token_ids"], self.batch["text_sources"], axis=0)
 
     def encode_images(self, images):
@@ -149,9 +147,9 @@ class Scene:
         places, own = self.batch["image_places"], self._own_images
         return _GroupTarget(self.gallery_images, places, images, own, self.model.scale(), clean)
 
-    def _mean(self, losses, modality):
+    def _mean(self, losses, kind):
         """Returns the mean loss of each group; what only fills up the batch counts nothing."""
-        groups, sources = (self.batch[f"{modality}_{name}"] for name in ("groups", "sources"))
+        groups, sources = (self.batch[f"{kind}_{name}"] for name in ("groups", "sources"))
         genuine = sources == ops.arange(sources.shape[0], dtype=sources.dtype)
         genuine = ops.cast(genuine, losses.dtype)
         total = ops.segment_sum(losses * genuine, groups, num_segments=self.num_groups)

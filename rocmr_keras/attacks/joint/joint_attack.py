@@ -1,30 +1,32 @@
 import keras
 
-from rocmr_keras.attacks.checks import check_modality
+from rocmr_keras.attacks.checks import check_attack
+from rocmr_keras.attacks.images.image_attack import ImageAttack
+from rocmr_keras.attacks.tokens.token_attack import TokenAttack
 
 
 class JointAttack(keras.layers.Layer):
     """Base class of the attacks on images and captions at once.
 
-    A joint attack is a schedule: in which order the two modalities are attacked, and
+    A joint attack is a schedule: in which order the two sides are attacked, and
     towards what. The budget is that of the two attacks it is built with, of which it
     takes copies: the draws depend on their seeds only. Subclasses implement
     `search(scene)`, which returns the state it found, a dict of `images` and `token_ids`.
 
     Args:
-        image_attack: An attack of modality `"images"`.
-        text_attack: An attack of modality `"tokens"`.
+        image_attack: An `ImageAttack`.
+        text_attack: A `TokenAttack`.
 
     Raises:
-        ValueError: If an attack is of the wrong modality.
+        ValueError: If an attack is of another kind.
     """
 
     def __init__(self, image_attack, text_attack, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        check_modality("image_attack", image_attack, ("images",))
-        check_modality("text_attack", text_attack, ("tokens",))
-        self.image_attack = _copy(image_attack)
-        self.text_attack = _copy(text_attack)
+        check_attack("image_attack", image_attack, "images", (ImageAttack,))
+        check_attack("text_attack", text_attack, "texts", (TokenAttack,))
+        self.image_attack = image_attack.fresh()
+        self.text_attack = text_attack.fresh()
         self.built = True
 
     def attack(self, scene):
@@ -41,7 +43,7 @@ class JointAttack(keras.layers.Layer):
         return scene.keep_better(clean, scene.losses(clean), self.search(scene))
 
     def stalled_shares(self):
-        """Returns the share of stalled gradients, by modality."""
+        """Returns the share of stalled gradients, by side."""
         return {
             "images": self.image_attack.stalled_share,
             "texts": self.text_attack.stalled_share,
@@ -65,7 +67,3 @@ class JointAttack(keras.layers.Layer):
         for name in ("image_attack", "text_attack"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
-
-
-def _copy(attack):
-    return type(attack).from_config(attack.get_config())

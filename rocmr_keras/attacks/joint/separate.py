@@ -5,11 +5,11 @@ from rocmr_keras.attacks.joint.joint_attack import JointAttack
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Separate(JointAttack):
-    """Attacks each modality against the clean other one.
+    """Attacks each side against the clean other one.
 
     Args:
-        image_attack: An attack of modality `"images"`.
-        text_attack: An attack of modality `"tokens"`.
+        image_attack: An `ImageAttack`.
+        text_attack: A `TokenAttack`.
         objective: Name or callable that both maximise. Defaults to `"contrastive"`.
     """
 

@@ -8,8 +8,8 @@ class Sequential(JointAttack):
     """Attacks the captions first, then the images against the attacked captions.
 
     Args:
-        image_attack: An attack of modality `"images"`.
-        text_attack: An attack of modality `"tokens"`.
+        image_attack: An `ImageAttack`.
+        text_attack: A `TokenAttack`.
         objective: Name or callable that both maximise. Defaults to `"contrastive"`.
     """
 

@@ -12,8 +12,8 @@ class SetGuidance(JointAttack):
     more against the attacked images. All lower the similarity of what belongs together.
 
     Args:
-        image_attack: An attack of modality `"images"`.
-        text_attack: An attack of modality `"tokens"`.
+        image_attack: An `ImageAttack`.
+        text_attack: A `TokenAttack`.
         scales: Tuple of floats, the sizes of the image whose losses are summed.
             Defaults to `(0.5, 0.75, 1.0, 1.25, 1.5)`.
 

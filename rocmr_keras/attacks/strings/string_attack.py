@@ -2,8 +2,10 @@ import copy
 
 import numpy as np
 
+from rocmr_keras.attacks.final_settings import FinalSettings
 
-class StringAttack:
+
+class StringAttack(FinalSettings):
     """Base class of attacks on captions as they are written, before any tokenizer.
 
     Strings are no tensors: unlike an `Attack` it is no Keras layer and runs outside of
@@ -17,6 +19,10 @@ class StringAttack:
 
     Args:
         seed: Int, or `None` to draw one. Defaults to `None`.
+
+    Attributes:
+        side: `"texts"`, as that of an `Attack`.
+        writes_text: `True`, as that of a `TokenAttack`.
 
     Call arguments:
         captions: List of strings.
@@ -34,13 +40,15 @@ class StringAttack:
             shape.
     """
 
-    modality = "strings"
+    side = "texts"
+    writes_text = True
 
     def __init__(self, seed=None):
         self.seed = seed
         self._generator = np.random.default_rng(seed)
 
     def __call__(self, captions, score):
+        self._freeze_at_first_call()
         captions = _check_captions(captions)
         places = [index for index, caption in enumerate(captions) if caption.strip()]
         found = list(captions)
@@ -50,18 +58,6 @@ class StringAttack:
             for place, result in zip(places, results):
                 found[place] = result
         return found
-
-    def __setattr__(self, name, value):
-        if getattr(self, "_frozen", False):
-            raise AttributeError(
-                "An attack cannot be changed after construction. "
-                f"Received: {name}={value!r}. Build a new {type(self).__name__}."
-            )
-        super().__setattr__(name, value)
-
-    def _freeze(self):
-        """Called last in a constructor: the settings are final from here on."""
-        self._frozen = True
 
     def search(self, captions, score):
         """Looks for the strings of the highest score.
@@ -79,7 +75,7 @@ class StringAttack:
     def fresh(self):
         """Returns the same attack as it was when it was built: nothing drawn yet."""
         attack = copy.copy(self)
-        object.__setattr__(attack, "_generator", np.random.default_rng(self.seed))
+        attack._generator = np.random.default_rng(self.seed)
         return attack
 
     def describe(self):

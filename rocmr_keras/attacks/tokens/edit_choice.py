@@ -1,13 +1,13 @@
 import keras
 from keras import ops
 
-from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.attack import finite_losses
+from rocmr_keras.attacks.tokens.edit_attack import EditAttack
 from rocmr_keras.backend import discard_updates
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class CharacterChoice(Attack):
+class CharacterChoice(EditAttack):
     """Chooses among edits of one character that were drawn and tokenised before the step.
 
     The search of LEAF, for training: the probes tell the place where the loss is highest,
@@ -36,8 +36,6 @@ class CharacterChoice(Attack):
         Abad Rocamora et al., "Robustness in Both Domains: CLIP Needs a Robust Text
         Encoder" (LEAF), 2025 (arXiv:2506.03355).
     """
-
-    modality = "candidates"
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)

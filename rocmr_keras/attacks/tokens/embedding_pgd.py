@@ -3,14 +3,14 @@ from keras import ops
 
 from rocmr_keras.attacks import norms
 from rocmr_keras.attacks.ascent import projected_ascent
-from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.images.pgd import default_step_size
+from rocmr_keras.attacks.tokens.embedding_attack import EmbeddingAttack
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class EmbeddingPGD(Attack):
+class EmbeddingPGD(EmbeddingAttack):
     """Projected gradient descent on the token embeddings of a text.
 
     The ball is scale-free: a token may move by `epsilon` times the norm of its own
@@ -44,8 +44,6 @@ class EmbeddingPGD(Attack):
         Adversarial Training for Vision-and-Language Representation Learning" (VILLA),
         2020 (arXiv:2006.06195).
     """
-
-    modality = "embeddings"
 
     def __init__(
         self,

@@ -1,12 +1,12 @@
 import keras
 from keras import ops
 
-from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.checks import check_count
+from rocmr_keras.attacks.tokens.token_attack import TokenAttack
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class RandomSubstitution(Attack):
+class RandomSubstitution(TokenAttack):
     """Replaces random tokens by random tokens: the control of `TokenSubstitution`.
 
     Args:
@@ -23,8 +23,6 @@ class RandomSubstitution(Attack):
     Returns:
         Int tensor like `inputs`.
     """
-
-    modality = "tokens"
 
     def __init__(self, num_substitutions=1, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)

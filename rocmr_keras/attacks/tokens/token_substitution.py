@@ -2,7 +2,6 @@ import keras
 from keras import ops
 
 from rocmr_keras.attacks.ascent import forward
-from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.attack import safe_gradient
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.tokens.beam import NEVER
@@ -10,6 +9,7 @@ from rocmr_keras.attacks.tokens.beam import advance_beam
 from rocmr_keras.attacks.tokens.beam import best_of_beam
 from rocmr_keras.attacks.tokens.swap_masks import Candidates
 from rocmr_keras.attacks.tokens.swap_scores import Swaps
+from rocmr_keras.attacks.tokens.token_attack import TokenAttack
 
 _START = 0.1
 # Tokens among which the second look chooses.
@@ -17,7 +17,7 @@ _SHORTLIST = 32
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class TokenSubstitution(Attack):
+class TokenSubstitution(TokenAttack):
     """Replaces tokens by those that raise the loss most.
 
     The gradient by the embeddings ranks all swaps of all positions at once; the best
@@ -72,8 +72,6 @@ class TokenSubstitution(Attack):
         Transferable Adversarial Attacks on Aligned Language Models" (GCG), 2023
         (arXiv:2307.15043).
     """
-
-    modality = "tokens"
 
     def __init__(
         self,

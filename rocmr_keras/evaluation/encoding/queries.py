@@ -2,6 +2,7 @@ import keras
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.attacks import StringAttack
 from rocmr_keras.evaluation.encoding.strings import attack_strings
 from rocmr_keras.metrics.relevance import Relevance
 
@@ -62,8 +63,8 @@ def encode_attacked(
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
         modality: `"images"` or `"texts"`, which side of the split is attacked.
-        attack: An attack on that modality; of texts also one of modality `"strings"`. A
-            fresh copy is run: the result depends on its seed, not on what it did before.
+        attack: An attack on that modality; of texts also a `StringAttack`. A fresh copy
+            is run: the result depends on its seed, not on what it did before.
         gallery: `Embeddings`, the other side of which is what the queries search; or,
             with a `relevance`, a float array `(items, dim)`.
         objective: Name or callable. Defaults to `"contrastive"`.
@@ -81,7 +82,7 @@ def encode_attacked(
         `adversarial_captions`, a list of strings.
     """
     gallery, gallery_ids = _searched(gallery, modality, relevance)
-    if (modality, attack.modality) == ("texts", "strings"):
+    if modality == "texts" and isinstance(attack, StringAttack):
         if relevance is None:
             relevance = Relevance.from_ids(_text_ids(split), gallery_ids)
         indices = np.arange(len(split.captions)) if indices is None else indices
@@ -90,7 +91,7 @@ def encode_attacked(
             model, captions, indices, attack, gallery, relevance, objective, batch_size, verbose
         )
         return {**found, "stalled_share": 0.0}
-    attack = type(attack).from_config(attack.get_config())
+    attack = attack.fresh()
     encoder = QueryEncoder(model, modality, attack, objective, gallery, gallery_ids)
     found = run_queries(
         encoder,

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rocmr_keras.attacks.checks import QUERY_KEYS
+from rocmr_keras.attacks.checks import check_attack
 from rocmr_keras.evaluation.encoding.queries import encode
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
 from rocmr_keras.metrics.ranks import query_ranks
@@ -63,8 +65,8 @@ def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
     Args:
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
-        image_attack: An attack of modality `"images"`.
-        text_attack: An attack of modality `"tokens"` or `"strings"`.
+        image_attack: An `ImageAttack`.
+        text_attack: A `TokenAttack` or a `StringAttack`.
         count: Int, pairs, fewer if there are not as many. Defaults to `5`.
         seed: Int, of the draw among the pairs whose caption ranks an image of its
             own first; all pairs where there is none. Defaults to `0`.
@@ -73,8 +75,9 @@ def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
         Examples for `rocmr_keras.reports.pictures.adversarial_examples`.
 
     Raises:
-        ValueError: If the text attack writes no text.
+        ValueError: If an attack does not fit its side, or that of texts writes none.
     """
+    check_attack("image_attack", image_attack, "images", batch_keys=QUERY_KEYS)
     check_writes_text(text_attack)
     clean = encode(model, split, verbose=0)
     ranks = query_ranks(clean.texts, clean.images, clean.text_ids, clean.image_ids)
@@ -128,12 +131,7 @@ def attacked_captions(model, split, indices, found):
 
 def check_writes_text(attack):
     """Raises a `ValueError` if what an attack does to a text cannot be read."""
-    if attack is not None and attack.modality not in ("tokens", "strings"):
-        raise ValueError(
-            "A text attack that is shown must change tokens or strings. Received: "
-            f"{type(attack).__name__}, which perturbs {attack.modality!r}. Use e.g. "
-            "TokenSubstitution or CharacterEdits."
-        )
+    check_attack("text_attack", attack, "texts", batch_keys=QUERY_KEYS, writes_text=True)
 
 
 def _example(model, split, clean, pair, moved):

@@ -21,8 +21,8 @@ def worst_failures(
     Args:
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
-        threat: A `Threat` under the protocol `"query"`, or a bare attack; on texts one of
-            modality `"tokens"` or `"strings"`.
+        threat: A `Threat` under the protocol `"query"`, or a bare attack; on texts a
+            `TokenAttack` or a `StringAttack`.
         count: Int, how many to show in each direction. Defaults to `3`.
         num_queries: Int, how many of the right ones are attacked, a random draw if there are
             more. Defaults to `256`.
@@ -142,7 +142,8 @@ def _retrieved(bench, direction, query, moved):
 
 
 def _check(threat):
-    check_writes_text(threat.text_attack)
+    if threat.text_attack is not None:
+        check_writes_text(threat.text_attack)
     if threat.protocol.name != "query":
         raise ValueError(
             "`threat` must be of the protocol 'query': only the query is shown. Received: "

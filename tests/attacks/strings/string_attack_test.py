@@ -135,9 +135,10 @@ def test_highest():
     assert highest(scores, 2) == [1, 3] and highest(scores, None) == [1, 3, 0, 2]
 
 
-def test_modality_and_kind():
+def test_side_and_kind():
     attack = build("edits")
-    assert attack.modality == "strings" and not isinstance(attack, keras.layers.Layer)
+    assert attack.side == "texts" and attack.writes_text
+    assert not isinstance(attack, keras.layers.Layer)
 
 
 def test_bad_arguments():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.attacks import Goal
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks import objectives
-from rocmr_keras.attacks import perturb_texts
 from rocmr_keras.attacks.tokens.beam import advance_beam
 from rocmr_keras.attacks.tokens.beam import best_of_beam
 
@@ -112,7 +112,7 @@ def test_no_beam_is_weaker_than_a_smaller_one(num_substitutions, num_candidates)
 def test_a_beam_on_a_model(model, batch, ordinary, make_target):
     def run(beam_size):
         attack = TokenSubstitution(2, num_candidates=16, beam_size=beam_size)
-        found = perturb_texts(model, attack, batch, make_target(), "margin")
+        found = attack.perturb(model, batch, Goal(make_target(), "margin"))
         found = ops.convert_to_numpy(found["adversarial_token_ids"])
         losses = objectives.margin(model.encode_texts(found, batch["padding_mask"]), make_target())
         return found, ops.convert_to_numpy(losses)

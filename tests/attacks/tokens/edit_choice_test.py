@@ -3,9 +3,6 @@ import pytest
 from keras import ops
 
 from rocmr_keras.attacks import CharacterChoice
-from rocmr_keras.attacks import Target
-from rocmr_keras.attacks import encode_adversarial_texts
-from rocmr_keras.attacks import perturb_texts
 
 
 def with_mask(token_ids):
@@ -69,25 +66,6 @@ def test_a_budget_of_zero_attacks_nobody(texts):
     attack.epsilon_scale.assign(0.0)
     found = attack(inputs, loss_fn=loss_fn, candidates=candidates)
     np.testing.assert_array_equal(ops.convert_to_numpy(found["token_ids"]), inputs["token_ids"])
-
-
-def test_on_a_model(model, batch):
-    random = np.random.RandomState(0)
-    candidates = np.repeat(batch["token_ids"][:, None, None], 2, axis=1).repeat(3, axis=2)
-    candidates[..., 1] = random.randint(4, 50, size=(4, 2, 3))
-    clean = model.encode_texts(batch["token_ids"], batch["padding_mask"], normalize=False)
-    target = Target(None, np.eye(4, dtype=bool), clean=clean)
-    whole = {**batch, "candidate_token_ids": candidates, "candidate_padding_mask": candidates != 0}
-    options = {"objective": "embedding_distance", "normalize": False}
-    found = perturb_texts(model, CharacterChoice(), whole, target, **options)
-    assert set(found) == {"adversarial_token_ids", "adversarial_padding_mask"}
-    moved = encode_adversarial_texts(model, {**whole, **found}, normalize=False)
-    distances = np.sum((ops.convert_to_numpy(moved) - ops.convert_to_numpy(clean)) ** 2, axis=1)
-    assert np.all(distances > 0.0)
-    mask = ops.convert_to_numpy(found["adversarial_padding_mask"])
-    assert not mask[3, 2:].any() and mask[3, 1]
-    with pytest.raises(ValueError, match="chooses among `candidate_token_ids`.*edits="):
-        perturb_texts(model, CharacterChoice(), batch, target, **options)
 
 
 def test_config(check_config):

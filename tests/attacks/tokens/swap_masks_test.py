@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.attacks import Goal
 from rocmr_keras.attacks import NearestNeighbors
 from rocmr_keras.attacks import QueryEncoder
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks import WholeWords
-from rocmr_keras.attacks import perturb_texts
 from rocmr_keras.attacks.tokens.swap_scores import Swaps
 
 # [PAD], and five words whose embeddings stand at these angles.
@@ -108,8 +108,9 @@ def test_candidates_in_a_compiled_step(name, reading_model, batch, gallery, gall
 
 
 def test_no_strings_is_an_error(model, batch, make_target):
+    attack = TokenSubstitution(candidates=WholeWords())
     with pytest.raises(ValueError, match="Received: a vocabulary with is_whole_word=None"):
-        perturb_texts(model, TokenSubstitution(candidates=WholeWords()), batch, make_target())
+        attack.perturb(model, batch, Goal(make_target()))
 
 
 def test_config(check_config):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.attacks import Goal
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks import objectives
-from rocmr_keras.attacks import perturb_texts
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def losses_of(model, batch, make_target):
 @pytest.fixture(scope="module")
 def substitute(model, batch, make_target):
     def substitute(objective="margin", **options):
-        found = perturb_texts(model, TokenSubstitution(**options), batch, make_target(), objective)
+        attack = TokenSubstitution(**options)
+        found = attack.perturb(model, batch, Goal(make_target(), objective))
         return ops.convert_to_numpy(found["adversarial_token_ids"])
 
     return substitute
@@ -71,7 +72,7 @@ def test_examples_do_not_depend_on_each_other(model, batch, make_target, substit
     rows = [0, 2, 2, 0]
     others = {name: values[rows] for name, values in batch.items()}
     attack = TokenSubstitution(num_substitutions=2, num_candidates=8)
-    again = perturb_texts(model, attack, others, make_target(rows), "margin")
+    again = attack.perturb(model, others, Goal(make_target(rows), "margin"))
     again = ops.convert_to_numpy(again["adversarial_token_ids"])
     np.testing.assert_array_equal(again, found[rows])
 

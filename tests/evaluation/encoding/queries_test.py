@@ -114,6 +114,6 @@ def test_the_attack_given_is_not_used_up(model, split, clean):
     assert attack.stalled_share == 0.0
 
 
-def test_an_attack_on_the_other_modality_is_an_error(model, split, clean):
-    with pytest.raises(ValueError, match="take an attack on one of"):
+def test_an_attack_on_the_other_side_is_an_error(model, split, clean):
+    with pytest.raises(ValueError, match="`attack` must perturb texts. Received: PGD"):
         encode_attacked(model, split, "texts", PGD(0.1), clean, verbose=0)

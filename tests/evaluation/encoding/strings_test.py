@@ -102,7 +102,7 @@ def test_evaluate(model, split):
 
 
 def test_strings_and_images_do_not_mix(model, split, clean):
-    with pytest.raises(ValueError, match="take an attack on one of"):
+    with pytest.raises(ValueError, match="`attack` must perturb images. Received: CharacterEdits"):
         encode_attacked(model, split, "images", ATTACK, clean, verbose=0)
     with pytest.raises(ValueError, match="`image_attack` must perturb"):
         Threat(image_attack=ATTACK)

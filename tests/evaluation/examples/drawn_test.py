@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import CharacterChoice
 from rocmr_keras.attacks import CharacterEdits
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
@@ -91,6 +92,11 @@ def test_edited_characters_are_in_the_caption_as_it_was_written(model, split):
         assert 1 <= len(marked) <= 2
 
 
-def test_an_attack_that_writes_no_text_is_refused(model, split):
-    with pytest.raises(ValueError, match="must change tokens or strings. Received: EmbeddingPGD"):
-        drawn.adversarial_pairs(model, split, PGD(0.2), EmbeddingPGD(0.1))
+def test_attacks_that_do_not_fit_are_refused(model, split):
+    for image_attack, text_attack, message in (
+        (PGD(0.2), EmbeddingPGD(0.1), "write a text that can be read. Received: EmbeddingPGD"),
+        (PGD(0.2), CharacterChoice(), "do without .*Received: CharacterChoice"),
+        (PGD, CharacterEdits(), "be an attack, not its class. Received: image_attack=PGD"),
+    ):
+        with pytest.raises(ValueError, match=f"must {message}"):
+            drawn.adversarial_pairs(model, split, image_attack, text_attack)

@@ -76,5 +76,7 @@ def test_what_cannot_be_shown_is_refused(model, split):
     pair = Threat(PGD(0.1), TokenSubstitution(1), protocol="both")
     with pytest.raises(ValueError, match="must be of the protocol 'query'.*Received: .*'both'"):
         worst_failures(model, split, pair)
-    with pytest.raises(ValueError, match="must change tokens or strings. Received: EmbeddingPGD"):
+    with pytest.raises(
+        ValueError, match="must write a text that can be read. Received: EmbeddingPGD"
+    ):
         worst_failures(model, split, EmbeddingPGD(0.1))

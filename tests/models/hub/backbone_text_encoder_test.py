@@ -4,9 +4,9 @@ import pytest
 from keras import ops
 
 from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import Goal
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import TokenSubstitution
-from rocmr_keras.attacks import perturb_texts
 from rocmr_keras.fine_tuning.blocks import set_trainable
 from rocmr_keras.models import BackboneTextEncoder
 from rocmr_keras.models import DualEncoder
@@ -85,10 +85,10 @@ def test_attacks_leave_special_tokens_alone(backbone, family, pooling):
     target = Target(ops.convert_to_tensor(clean), positives, 10.0)
     attackable = MASK & ~np.isin(TOKEN_IDS, SPECIAL)
     attack = EmbeddingPGD(epsilon=0.5, num_steps=1, random_start=False, keep_best=False)
-    moved = to_numpy(perturb_texts(model, attack, batch, target)["text_perturbation"])
+    moved = to_numpy(attack.perturb(model, batch, Goal(target))["text_perturbation"])
     np.testing.assert_array_equal(np.abs(moved).max(-1) > 0, attackable)
     attack = TokenSubstitution(num_substitutions=1, num_candidates=4, seed=0)
-    found = to_numpy(perturb_texts(model, attack, batch, target)["adversarial_token_ids"])
+    found = to_numpy(attack.perturb(model, batch, Goal(target))["adversarial_token_ids"])
     changed = found != TOKEN_IDS
     assert changed.any() and not (changed & ~attackable).any()
     assert not np.isin(found[changed], SPECIAL).any()

@@ -1,0 +1,38 @@
+from rocmr_keras.attacks.attack import Attack
+
+
+class ImageAttack(Attack):
+    """Base class of attacks on pixels. Subclasses implement `call(inputs, loss_fn)`.
+
+    `start_images` in a batch are handed to `call` as `start`: where the attack begins.
+
+    Args:
+        seed: Int or `None`. Defaults to `None`.
+
+    Call arguments:
+        inputs: Float tensor `(batch, height, width, channels)` in [0, 1].
+        loss_fn: Callable from such a tensor to losses `(batch,)`.
+
+    Returns:
+        Float32 tensor like `inputs`.
+
+    Example:
+
+    ```python
+    class FGSM(ImageAttack):
+        def call(self, inputs, loss_fn):
+            _, gradient = value_and_grad(loss_fn)(inputs)
+            step = 8 / 255 * self.epsilon_scale * ops.sign(gradient)
+            return ops.clip(inputs + step, 0.0, 1.0)
+    ```
+    """
+
+    side = "images"
+    batch_keys = ("images",)
+
+    def perturb(self, model, batch, goal):
+        def loss_fn(images):
+            return goal(model.encode_images(images, **goal.encoding))
+
+        start = {"start": batch["start_images"]} if "start_images" in batch else {}
+        return {"adversarial_images": self(batch["images"], loss_fn=loss_fn, **start)}

@@ -1,0 +1,44 @@
+from rocmr_keras.attacks.attack import Attack
+
+_NAMES = ("token_ids", "padding_mask")
+
+
+class EditAttack(Attack):
+    """Base class of attacks that choose among texts which were made before the step.
+
+    Unlike that of a `TokenAttack` the result may have another length. The texts come with
+    the batch, see `rocmr_keras.data.batches(edits=...)`, so such an attack is for
+    training. Subclasses implement `call(inputs, loss_fn, candidates)`.
+
+    Args:
+        seed: Int or `None`. Defaults to `None`.
+
+    Call arguments:
+        inputs: Dict with `token_ids`, int `(batch, length)`, and `padding_mask`, bool
+            `(batch, length)`.
+        loss_fn: Callable from such a dict of `n` stacked copies of the batch to losses
+            `(n * batch,)`.
+        candidates: Dict of the same names, `(batch, places, edits, length)`.
+
+    Returns:
+        Dict like `inputs`.
+    """
+
+    side = "texts"
+    batch_keys = (*_NAMES, *(f"candidate_{name}" for name in _NAMES))
+    writes_text = True
+
+    def perturb(self, model, batch, goal):
+        if any(name not in batch for name in self.batch_keys):
+            raise ValueError(
+                f"{type(self).__name__} chooses among `candidate_token_ids`. Received: a batch "
+                f"of {sorted(batch)}. Make batches with rocmr_keras.data.batches(edits=...)."
+            )
+
+        def loss_fn(texts):
+            return goal(model.encode_texts(*(texts[name] for name in _NAMES), **goal.encoding))
+
+        inputs = {name: batch[name] for name in _NAMES}
+        candidates = {name: batch[f"candidate_{name}"] for name in _NAMES}
+        found = self(inputs, loss_fn=loss_fn, candidates=candidates)
+        return {f"adversarial_{name}": value for name, value in found.items()}

@@ -1,0 +1,33 @@
+from keras import ops
+
+from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.tokens.encoder_inputs import changeable
+from rocmr_keras.attacks.tokens.encoder_inputs import embedding_losses
+
+
+class EmbeddingAttack(Attack):
+    """Base class of attacks that move token embeddings, to where no text is.
+
+    Subclasses implement `call(inputs, loss_fn, positions)`.
+
+    Args:
+        seed: Int or `None`. Defaults to `None`.
+
+    Call arguments:
+        inputs: Float tensor `(batch, length, dim)`, token embeddings.
+        loss_fn: Callable from such a tensor to losses `(batch,)`.
+        positions: Bool tensor `(batch, length)`, the tokens that may move: neither
+            padding nor special tokens.
+
+    Returns:
+        Float tensor like `inputs`.
+    """
+
+    side = "texts"
+    batch_keys = ("token_ids", "padding_mask")
+
+    def perturb(self, model, batch, goal):
+        positions = changeable(model, batch)
+        embeddings = ops.cast(model.embed_tokens(batch["token_ids"]), "float32")
+        found = self(embeddings, loss_fn=embedding_losses(model, batch, goal), positions=positions)
+        return {"text_perturbation": found - embeddings}

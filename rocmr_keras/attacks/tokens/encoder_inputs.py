@@ -1,0 +1,61 @@
+"""What attacks on texts are handed of a model: losses, positions and a vocabulary."""
+
+import numpy as np
+from keras import ops
+
+from rocmr_keras.attacks.tokens.vocabulary import Vocabulary
+
+
+def embedding_losses(model, batch, goal):
+    """Returns the loss of token embeddings, a function.
+
+    Args:
+        model: A `DualEncoder`, or anything with its `encode_text_embeddings`.
+        batch: Dict with `padding_mask`, bool `(batch, length)`.
+        goal: A `Goal`.
+
+    Returns:
+        Callable from embeddings `(n * batch, length, dim)`, `n` stacked copies of the
+        batch, to losses `(n * batch,)`.
+    """
+    padding_mask = batch["padding_mask"]
+
+    def loss_fn(embeddings):
+        copies = ops.shape(embeddings)[0] // ops.shape(padding_mask)[0]
+        attended = ops.tile(padding_mask, (copies, 1))
+        return goal(model.encode_text_embeddings(embeddings, attended, **goal.encoding))
+
+    return loss_fn
+
+
+def changeable(model, batch):
+    """Returns where a text may change: neither padding nor special, bool `(batch, length)`."""
+    ordinary = ops.logical_not(ops.take(_special_tokens(model), batch["token_ids"]))
+    return ops.logical_and(batch["padding_mask"], ordinary)
+
+
+def vocabulary_of(model):
+    """Returns the `Vocabulary` of a model, all but its special tokens."""
+    return Vocabulary(
+        model.embed_tokens,
+        model.text_encoder.embedding_table,
+        ops.logical_not(_special_tokens(model)),
+        _whole_words(model),
+    )
+
+
+def _special_tokens(model):
+    """Returns a bool tensor `(vocabulary_size,)`, true at padding, start, end, ..."""
+    ids = np.arange(model.text_encoder.embedding_table.shape[0])
+    return ops.convert_to_tensor(np.isin(ids, model.special_token_ids))
+
+
+def _whole_words(model):
+    """Returns a bool array `(vocabulary_size,)`, or `None` for a model without strings."""
+    known = getattr(getattr(model, "preprocessor", None), "whole_word_mask", None)
+    if known is None:
+        return None
+    # A table may have more rows than the preprocessor has pieces.
+    mask = np.zeros(model.text_encoder.embedding_table.shape[0], "bool")
+    mask[: len(known)] = known
+    return mask
