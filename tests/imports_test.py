@@ -1,6 +1,7 @@
 """Who may import whom: reads the imports and holds the table of BUILD_NOTES.md."""
 
 import ast
+import importlib
 import pathlib
 import sys
 
@@ -101,6 +102,17 @@ def test_metrics_are_numpy_only():
         # The one package that holds ground truth is asked for inside a function.
         known = {"rocmr_keras", "numpy", "eccv_caption"}
         assert roots <= known | sys.stdlib_module_names, path
+
+
+@pytest.mark.parametrize("room", ["attacks", "evaluation"])
+def test_no_name_hides_the_module_it_is_from(room):
+    """`import rocmr_keras.evaluation.transfer` must give a module, whatever is exported."""
+    for path in (PACKAGE / room).rglob("*.py"):
+        parts = ("rocmr_keras", *path.relative_to(PACKAGE).with_suffix("").parts)
+        parent, name = ".".join(parts[:-1]), parts[-1]
+        if name != "__init__":
+            module = importlib.import_module(f"{parent}.{name}")
+            assert getattr(sys.modules[parent], name) is module, f"{parent}.{name}"
 
 
 def test_every_room_is_in_the_table():
