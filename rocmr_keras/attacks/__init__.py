@@ -1,3 +1,4 @@
+from rocmr_keras.attacks import joint
 from rocmr_keras.attacks import norms
 from rocmr_keras.attacks import objectives
 from rocmr_keras.attacks.attack import Attack
@@ -53,6 +54,7 @@ __all__ = [
     "Vocabulary",
     "WholeWords",
     "encode_adversarial_texts",
+    "joint",
     "norms",
     "objectives",
     "value_and_grad",

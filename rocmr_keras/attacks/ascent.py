@@ -14,8 +14,8 @@ def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True, mom
         clean: Float tensor like `start`, the unperturbed inputs.
         loss_fn: Callable from inputs to losses `(batch,)`.
         step: Callable `(inputs, gradient) -> inputs` that moves and projects.
-        num_steps: Int, gradient steps.
-        keep_best: Bool, whether to return each example's best iterate, the clean input
+        num_steps: Integer, gradient steps.
+        keep_best: Boolean, whether to return each example's best iterate, the clean input
             included, at the cost of two forward passes; else the last iterate.
         momentum: Float, the share of the former direction that is kept when the
             gradient, scaled to a mean magnitude of 1, is added. Defaults to `0.0`.
@@ -35,7 +35,7 @@ def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True, mom
         stalled = stalled + ops.sum(is_stalled)
         return step(current, gradient), best, best_losses, direction, stalled
 
-    # What the settings do not need is carried, never read.
+    # A loop needs a state of one structure: scalars stand in for what is not used.
     losses = forward(loss_fn, clean) if keep_best else ops.zeros(())
     direction = ops.zeros_like(clean) if momentum else ops.zeros(())
     state = (start, clean, losses, direction, ops.zeros(()))

@@ -37,14 +37,14 @@ class QueryEncoder(AdversarialSteps, keras.Model):
             `"contrastive"`.
         gallery: Float array `(items, dim)`, L2-normalised embeddings of the other
             side; needed with an attack. Defaults to `None`.
-        gallery_ids: Int array `(items,)`; an item is right for a query of equal id.
-            Defaults to `None`.
+        gallery_ids: Integer array `(items,)`; an item is right for a query of equal id.
+            Defaults to `None`: every batch brings its `positives`.
 
     Call arguments:
-        batch: Batch dict of the queries. With an attack also `image_ids`, or
-            `positives`, bool `(batch, items)`, the items that are right, and perhaps
-            `excluded`, bool `(batch, items)`, those that count neither way, and
-            `start_images`, where an attack on images begins.
+        batch: Batch dict of the queries. With an attack also `positives`, boolean
+            `(batch, items)`, the items that are right, or `image_ids`, where there are
+            `gallery_ids`; and perhaps `excluded`, boolean `(batch, items)`, items that are
+            neither right nor wrong, and `start_images`, where an attack on images begins.
 
     Returns:
         Dict with `embeddings`, `(batch, dim)`, and what the attack found:
@@ -52,7 +52,8 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         `adversarial_padding_mask`.
 
     Raises:
-        ValueError: If the attack does not fit the side, or has no gallery.
+        ValueError: If the attack does not fit the side, or has no gallery; in a call, if
+            nothing tells which items are right.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         gallery_ids=None,
     ):
         super().__init__(autocast=False)
-        _check(side, attack, gallery, gallery_ids)
+        _check(side, attack, gallery)
         self.dual_encoder = model
         self.side = side
         self.attack = attack
@@ -73,7 +74,9 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         if attack is not None:
             # Weights, not Python arrays: the compiled step does not embed them.
             self.gallery = self._constant("gallery", gallery, "float32")
-            self.gallery_ids = self._constant("gallery_ids", gallery_ids, "int32")
+            self.gallery_ids = None
+            if gallery_ids is not None:
+                self.gallery_ids = self._constant("gallery_ids", gallery_ids, "int32")
         self.built = True
         self.compile()
 
@@ -103,6 +106,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
     def _target(self, batch, clean):
         positives = batch.get("positives")
         if positives is None:
+            _check_ids(self.gallery_ids)
             gallery_ids = ops.convert_to_tensor(self.gallery_ids)
             positives = ops.expand_dims(batch["image_ids"], 1) == gallery_ids
         return Target(
@@ -119,7 +123,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         return weight
 
 
-def _check(side, attack, gallery, gallery_ids):
+def _check(side, attack, gallery):
     if side not in ("images", "texts"):
         raise ValueError(
             f"`side` must be 'images' or 'texts'. Received: side={side!r}. "
@@ -128,10 +132,16 @@ def _check(side, attack, gallery, gallery_ids):
     if attack is None:
         return
     check_attack("attack", attack, side, (Attack,), QUERY_KEYS)
-    if gallery is None or gallery_ids is None:
-        missing = "gallery" if gallery is None else "gallery_ids"
+    if gallery is None:
         raise ValueError(
-            "An attack needs the gallery that the queries search, and its ids. "
-            f"Received: {missing}=None. Pass the clean embeddings of the other "
-            "side and the id of each."
+            "An attack needs the gallery that the queries search. Received: gallery=None. "
+            "Pass the clean embeddings of the other side."
+        )
+
+
+def _check_ids(gallery_ids):
+    if gallery_ids is None:
+        raise ValueError(
+            "An attack must know which items are right. Received: gallery_ids=None and a batch "
+            "without `positives`. Pass the id of each item, or put `positives` into the batch."
         )

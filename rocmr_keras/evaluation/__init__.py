@@ -1,26 +1,30 @@
 from rocmr_keras.evaluation import protocols
-from rocmr_keras.evaluation.audit import audit
-from rocmr_keras.evaluation.audit import format_audit
-from rocmr_keras.evaluation.auto_attack import auto_attack
+from rocmr_keras.evaluation.auto_attack_run import auto_attack
+from rocmr_keras.evaluation.encoded_split import EncodedSplit
+from rocmr_keras.evaluation.encoding.embeddings import Embeddings
+from rocmr_keras.evaluation.encoding.embeddings import encode
 from rocmr_keras.evaluation.encoding.groups import encode_joint
-from rocmr_keras.evaluation.encoding.queries import Embeddings
-from rocmr_keras.evaluation.encoding.queries import encode
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
-from rocmr_keras.evaluation.epsilon_curve import epsilon_curve
-from rocmr_keras.evaluation.evaluate import evaluate
-from rocmr_keras.evaluation.examples.drawn import adversarial_pairs
-from rocmr_keras.evaluation.examples.drawn import retrieval_rows
+from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
+from rocmr_keras.evaluation.epsilon_sweep import epsilon_curve
+from rocmr_keras.evaluation.examples.at_random import adversarial_pairs
+from rocmr_keras.evaluation.examples.at_random import retrieval_rows
 from rocmr_keras.evaluation.examples.of_auto_attack import auto_attack_failures
 from rocmr_keras.evaluation.examples.worst import worst_failures
 from rocmr_keras.evaluation.margins import compare_margins
 from rocmr_keras.evaluation.margins import format_margins
+from rocmr_keras.evaluation.masking_audit import audit
+from rocmr_keras.evaluation.masking_audit import format_audit
+from rocmr_keras.evaluation.recall_report import evaluate
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.evaluation.transfer import transfer_matrix
-from rocmr_keras.evaluation.worst_case import worst_case
+from rocmr_keras.evaluation.worst_ranks import worst_case
 from rocmr_keras.reports import format_report
 
 __all__ = [
     "Embeddings",
+    "EncodedSplit",
+    "SearchedGallery",
     "Threat",
     "adversarial_pairs",
     "audit",

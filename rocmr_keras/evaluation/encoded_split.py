@@ -1,7 +1,10 @@
+import copy
+
 import numpy as np
 
-from rocmr_keras.evaluation.encoding.queries import encode
+from rocmr_keras.evaluation.encoding.embeddings import encode
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
+from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import INTRA_MODAL
 from rocmr_keras.metrics.directions import sides
@@ -10,18 +13,21 @@ from rocmr_keras.metrics.ranking import rank_matches
 from rocmr_keras.metrics.relevance import Relevance
 
 
-class Bench:
-    """A model on a split, encoded clean, with the ground truth: what protocols run on.
+class EncodedSplit:
+    """A model and a split, with the split's clean embeddings and its ground truth.
+
+    Every evaluation begins with one: the split is encoded once, then attacked and ranked as
+    often as needed. Unlike `Embeddings`, which only holds arrays, it can encode and rank.
 
     Args:
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
-        ground_truth: Dict from a direction to a list of int arrays, the positions of the
+        ground_truth: Dict from a direction to a list of integer arrays, the positions of the
             right items of each query; directions that are not in it go by equal ids.
             Defaults to `None`.
-        intra_modal: Bool, whether images also look for images, and texts for texts.
+        intra_modal: Boolean, whether images also look for images, and texts for texts.
             Defaults to `False`.
-        batch_size: Int. Defaults to `64`.
+        batch_size: Integer. Defaults to `64`.
         verbose: `1` for progress bars, `0` for none. Defaults to `1`.
 
     Attributes:
@@ -36,13 +42,19 @@ class Bench:
         self, model, split, ground_truth=None, intra_modal=False, batch_size=64, verbose=1
     ):
         self.model, self.split = model, split
-        self.settings = {"batch_size": batch_size, "verbose": verbose}
-        self.clean = encode(model, split, **self.settings)
+        self.batch_size, self.verbose = batch_size, verbose
+        self.clean = encode(model, split, batch_size, verbose)
         names = (*CROSS_MODAL, *INTRA_MODAL) if intra_modal else CROSS_MODAL
         _check_directions(ground_truth or {}, names)
-        found = {name: self._relevance(name, ground_truth or {}) for name in names}
-        self._ground_truth = {name: known for name, known in found.items() if len(known.counted)}
-        self.directions = list(self._ground_truth)
+        found = {name: self._find_relevance(name, ground_truth or {}) for name in names}
+        self._relevance = {name: known for name, known in found.items() if len(known.counted)}
+        self.directions = list(self._relevance)
+
+    def batched(self, batch_size):
+        """Returns the same with another batch size; nothing is encoded again."""
+        encoded = copy.copy(self)
+        encoded.batch_size = batch_size
+        return encoded
 
     def embeddings(self, modality):
         """Returns the clean embeddings of `"images"` or `"texts"`."""
@@ -50,35 +62,36 @@ class Bench:
 
     def relevance(self, direction):
         """Returns the `Relevance` of a direction."""
-        return self._ground_truth[direction]
+        return self._relevance[direction]
 
-    def attack(self, threat, modality, gallery, relevance):
-        """Attacks what has a right item in the gallery, and encodes it; the rest stays clean.
+    def searched(self, direction):
+        """Returns the clean `SearchedGallery` of a direction."""
+        return SearchedGallery(self.embeddings(sides(direction)[1]), self.relevance(direction))
+
+    def attack(self, threat, modality, searched):
+        """Attacks the queries that have a right item, and encodes them; the rest stays clean.
 
         Args:
             threat: A `Threat` with an attack on the modality.
-            modality: `"images"` or `"texts"`.
-            gallery: Float array, the embeddings that the attack is optimised against.
-            relevance: `Relevance` of the modality's items to the gallery.
+            modality: `"images"` or `"texts"`, which side of the split is attacked.
+            searched: The `SearchedGallery` that the attack is optimised against.
 
         Returns:
-            Tuple of embeddings, of all items of the modality, and the share of stalled
+            Tuple of the embeddings of all items of the modality, and the share of stalled
             gradients.
         """
+        attacked = searched.relevance.counted
         found = encode_attacked(
-            self.model,
-            self.split,
+            self,
             modality,
             threat.attack_on(modality),
-            gallery,
             threat.objective,
-            indices=relevance.counted,
-            relevance=relevance,
+            searched,
+            attacked,
             keep_inputs=False,
-            **self.settings,
         )
         embeddings = np.array(self.embeddings(modality))
-        embeddings[relevance.counted] = found["embeddings"]
+        embeddings[attacked] = found["embeddings"]
         return embeddings, found["stalled_share"]
 
     def rank(self, direction, queries=None, gallery=None, matches=None, only=None):
@@ -103,7 +116,7 @@ class Bench:
         both = self.rank_both(self.clean.images, self.clean.texts) if is_both else {}
         return {name: both[name] if name in both else self.rank(name) for name in directions}
 
-    def _relevance(self, direction, ground_truth):
+    def _find_relevance(self, direction, ground_truth):
         ids = {"images": self.clean.image_ids, "texts": self.clean.text_ids}
         query_ids, item_ids = (ids[side] for side in sides(direction))
         if direction not in ground_truth:

@@ -1,14 +1,13 @@
 import numpy as np
 
 from rocmr_keras.attacks import ImageAttack
-from rocmr_keras.attacks import QueryEncoder
 from rocmr_keras.attacks import TokenAttack
 from rocmr_keras.attacks.checks import check_attack
-from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.encoded_split import EncodedSplit
+from rocmr_keras.evaluation.encoding.embeddings import encode_inputs
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
+from rocmr_keras.metrics.directions import across
 from rocmr_keras.metrics.ranks import recall_at_k
-
-_DIRECTIONS = {"images": "image_to_text", "texts": "text_to_image"}
 
 
 def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_size=64, verbose=1):
@@ -23,8 +22,8 @@ def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_s
         attack: An `ImageAttack` or a `TokenAttack`. Images must have one size for all
             models; token ids go to another vocabulary by way of the string.
         objective: Name or callable. Defaults to `"contrastive"`.
-        k: Int, the recall is among the first `k`. Defaults to `1`.
-        batch_size: Int. Defaults to `64`.
+        k: Integer, the recall is among the first `k`. Defaults to `1`.
+        batch_size: Integer. Defaults to `64`.
         verbose: `1` for progress bars, `0` for none. Defaults to `1`.
 
     Returns:
@@ -46,42 +45,18 @@ def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_s
     _check(models, attack)
     modality = attack.side
     settings = {"batch_size": batch_size, "verbose": verbose}
-    benches = {name: Bench(model, split, **settings) for name, model in models.items()}
-    direction = _DIRECTIONS[modality]
+    encoded = [EncodedSplit(model, split, **settings) for model in models.values()]
+    direction = across(modality)
     recall = np.zeros((len(models), len(models)))
-    for row, source in enumerate(benches.values()):
-        found = encode_attacked(
-            source.model, split, modality, attack, source.clean, objective, **settings
-        )
-        for column, target in enumerate(benches.values()):
-            batch = _translate(found, split, source.model, target.model)
-            queries = encode_batch(target.model, modality, batch, batch_size)
+    for row, source in enumerate(encoded):
+        found = encode_attacked(source, modality, attack, objective)
+        for column, target in enumerate(encoded):
+            inputs = _translate(found, split, source.model, target.model)
+            queries = encode_inputs(target.model, modality, inputs, batch_size)
             ranking = target.rank(direction, queries=queries)
             recall[row, column] = recall_at_k(ranking.ranks, k)
-    clean = [recall_at_k(bench.rank(direction).ranks, k) for bench in benches.values()]
+    clean = [recall_at_k(target.rank(direction).ranks, k) for target in encoded]
     return {"names": list(models), "recall": recall, "clean_recall": np.array(clean)}
-
-
-def encode_batch(model, modality, batch, batch_size):
-    """Encodes what is given, whole, in batches of one size.
-
-    Args:
-        model: A `DualEncoder`.
-        modality: `"images"` or `"texts"`.
-        batch: Dict of arrays of `n` examples, `images`, or `token_ids` and `padding_mask`.
-        batch_size: Int.
-
-    Returns:
-        Float array `(n, dim)`.
-    """
-    encoder, parts = QueryEncoder(model, modality), []
-    count = len(next(iter(batch.values())))
-    for start in range(0, count, batch_size):
-        chosen = np.arange(start, min(start + batch_size, count))
-        padded = np.resize(chosen, batch_size)
-        rows = {name: np.asarray(values)[padded] for name, values in batch.items()}
-        parts.append(encoder.predict_on_batch(rows)["embeddings"][: len(chosen)])
-    return np.concatenate(parts)
 
 
 def _translate(found, split, source, target):

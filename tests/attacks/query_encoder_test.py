@@ -89,7 +89,21 @@ def test_bad_arguments(model, gallery, gallery_ids):
         (("texts", CharacterEdits()), known, "must be a kind of Attack. Received: CharacterEdits"),
         (("images", PGD), known, r"not its class. Received: attack=PGD. Write e.g. PGD\(...\)"),
         (("images", PGD(0.1)), {"gallery_ids": gallery_ids}, "Received: gallery=None"),
-        (("images", PGD(0.1)), {"gallery": gallery}, "Received: gallery_ids=None"),
     ):
         with pytest.raises(ValueError, match=message):
             QueryEncoder(model, *arguments, **options)
+
+
+def test_something_must_tell_which_items_are_right(model, batch, gallery, gallery_ids):
+    encoders = [
+        QueryEncoder(model, "images", PGD(0.1, 1, random_start=False), gallery=gallery, **options)
+        for options in ({}, {"gallery_ids": gallery_ids})
+    ]
+    for encoder in encoders:
+        encoder.run_eagerly = True
+    with pytest.raises(ValueError, match="Received: gallery_ids=None and a batch without"):
+        encoders[0].predict_on_batch(batch)
+    positives = batch["image_ids"][:, None] == gallery_ids
+    by_mask = encoders[0].predict_on_batch({**batch, "positives": positives})
+    by_ids = encoders[1].predict_on_batch(batch)
+    np.testing.assert_array_equal(by_mask["embeddings"], by_ids["embeddings"])

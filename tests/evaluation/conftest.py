@@ -163,7 +163,7 @@ def report(model, split, threats):
 def eagerly():
     """Runs every attack of a module uncompiled: compiling takes longer than they do.
 
-    Compiled attacks are tested in `evaluate_test.py`, `encoding/queries_test.py` and, one by
+    Compiled attacks are tested in `recall_report_test.py`, `encoding/queries_test.py` and, one by
     one, in `tests/attacks/query_encoder_test.py`.
     """
     with pytest.MonkeyPatch.context() as patch:

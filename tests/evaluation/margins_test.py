@@ -6,9 +6,9 @@ import pytest
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import joint
+from rocmr_keras.evaluation import EncodedSplit
 from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import compare_margins
-from rocmr_keras.evaluation import encode
 from rocmr_keras.evaluation import encode_joint
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation import format_margins
@@ -26,8 +26,8 @@ def attacks():
 def test_a_report_has_the_margins_of_each_group(model, split, attacks):
     threat = Threat(*attacks, protocol=Both("sequential", groups_per_batch=4))
     report = evaluate(model, split, {"joint": threat}, batch_size=4, verbose=0)
-    clean = encode(model, split, batch_size=4, verbose=0)
-    found = encode_joint(model, split, joint.Sequential(*attacks), clean, 4, verbose=0)
+    encoded = EncodedSplit(model, split, batch_size=4, verbose=0)
+    found = encode_joint(encoded, joint.Sequential(*attacks), 4)
     margins = report["attacks"]["joint"]["group_margins"]
     np.testing.assert_allclose(margins, found["losses"], atol=1e-6)
     json.dumps(report, allow_nan=False)

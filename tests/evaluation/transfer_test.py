@@ -6,12 +6,12 @@ from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.data import Preprocessor
-from rocmr_keras.evaluation import encode
+from rocmr_keras.evaluation import EncodedSplit
 from rocmr_keras.evaluation import encode_attacked
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation import transfer_matrix
+from rocmr_keras.evaluation.encoding.embeddings import encode_inputs
 from rocmr_keras.evaluation.transfer import _translate
-from rocmr_keras.evaluation.transfer import encode_batch
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -76,13 +76,12 @@ class Renumbered:
 
 def test_tokens_of_another_vocabulary_go_through_the_string(model, split):
     other = Renumbered(model)
-    clean = encode(model, split, **SETTINGS)
-    attack = TokenSubstitution(1, 8)
-    found = encode_attacked(model, split, "texts", attack, clean, **SETTINGS)
-    batch = _translate(found, split, model, other)
-    assert np.any(batch["token_ids"] != found["adversarial_token_ids"])
-    encoded = encode_batch(other, "texts", batch, 4)
-    np.testing.assert_allclose(encoded, found["embeddings"], atol=1e-5)
+    encoded = EncodedSplit(model, split, **SETTINGS)
+    found = encode_attacked(encoded, "texts", TokenSubstitution(1, 8))
+    inputs = _translate(found, split, model, other)
+    assert np.any(inputs["token_ids"] != found["adversarial_token_ids"])
+    embeddings = encode_inputs(other, "texts", inputs, 4)
+    np.testing.assert_allclose(embeddings, found["embeddings"], atol=1e-5)
 
 
 def test_errors(models, split, preprocessor, make_model):

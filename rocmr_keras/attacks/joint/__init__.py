@@ -2,7 +2,8 @@
 
 from rocmr_keras.attacks.joint.alternating import Alternating
 from rocmr_keras.attacks.joint.co_attack import CoAttack
-from rocmr_keras.attacks.joint.group_batch import Scene
+from rocmr_keras.attacks.joint.group_batch import Galleries
+from rocmr_keras.attacks.joint.group_batch import GroupBatch
 from rocmr_keras.attacks.joint.joint_attack import JointAttack
 from rocmr_keras.attacks.joint.joint_encoder import JointEncoder
 from rocmr_keras.attacks.joint.separate import Separate
@@ -24,9 +25,10 @@ __all__ = [
     "SCHEDULES",
     "Alternating",
     "CoAttack",
+    "Galleries",
+    "GroupBatch",
     "JointAttack",
     "JointEncoder",
-    "Scene",
     "Separate",
     "Sequential",
     "SetGuidance",

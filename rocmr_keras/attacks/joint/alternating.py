@@ -19,7 +19,7 @@ class Alternating(JointAttack):
     Args:
         image_attack: An `ImageAttack`.
         text_attack: A `TokenAttack`.
-        num_rounds: Int, the rounds after the start. Defaults to `3`.
+        num_rounds: Integer, the rounds after the start. Defaults to `3`.
     """
 
     def __init__(self, image_attack, text_attack, num_rounds=3, **kwargs):
@@ -28,22 +28,22 @@ class Alternating(JointAttack):
         kinds = (Separate, Sequential, CoAttack, SetGuidance)
         self.starts = [kind(image_attack, text_attack) for kind in kinds]
 
-    def search(self, scene):
-        best = scene.clean()
-        losses = scene.losses(best)
+    def search(self, groups):
+        best = groups.clean()
+        losses = groups.losses(best)
         for start in self.starts:
-            best, losses = scene.keep_better(best, losses, start.search(scene))
+            best, losses = groups.keep_better(best, losses, start.search(groups))
         for _ in range(self.num_rounds):
-            best, losses = self._round(scene, best, losses)
+            best, losses = self._round(groups, best, losses)
         return best
 
-    def _round(self, scene, best, losses):
-        token_ids = scene.attack_texts(self.text_attack, "margin", best["images"])
+    def _round(self, groups, best, losses):
+        token_ids = groups.attack_texts(self.text_attack, "margin", best["images"])
         found = {"images": best["images"], "token_ids": token_ids}
-        best, losses = scene.keep_better(best, losses, found)
-        images = scene.attack_images(self.image_attack, "margin", best["token_ids"])
+        best, losses = groups.keep_better(best, losses, found)
+        images = groups.attack_images(self.image_attack, "margin", best["token_ids"])
         found = {"images": images, "token_ids": best["token_ids"]}
-        return scene.keep_better(best, losses, found)
+        return groups.keep_better(best, losses, found)
 
     def get_config(self):
         return {

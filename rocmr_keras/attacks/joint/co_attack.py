@@ -32,15 +32,15 @@ class CoAttack(JointAttack):
         super().__init__(image_attack, text_attack, **kwargs)
         self.text_weight = text_weight
 
-    def search(self, scene):
+    def search(self, groups):
         def objective(embeddings, target):
             away = embedding_kl(embeddings, target)
             apart = positives_kl(embeddings, target)
             return away + self.text_weight * apart
 
-        images = scene.clean()["images"]
-        token_ids = scene.attack_texts(self.text_attack, objective, images)
-        images = scene.attack_images(self.image_attack, objective, token_ids, paired=True)
+        images = groups.clean()["images"]
+        token_ids = groups.attack_texts(self.text_attack, objective, images)
+        images = groups.attack_images(self.image_attack, objective, token_ids, paired=True)
         return {"images": images, "token_ids": token_ids}
 
     def get_config(self):

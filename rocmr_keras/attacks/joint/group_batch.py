@@ -1,4 +1,6 @@
-"""Images and captions that are attacked together, and the galleries they stand in."""
+"""A batch for joint attacks: images and captions that are attacked together."""
+
+import collections
 
 from keras import ops
 
@@ -9,47 +11,45 @@ from rocmr_keras.attacks.tokens.adversarial_texts import encode_adversarial_text
 from rocmr_keras.backend import discard_updates
 
 
-class Scene:
-    """What a joint attack works on: some groups of one id, whole, in clean galleries.
+class Galleries(collections.namedtuple("Galleries", "images texts image_ids text_ids")):
+    """The clean embeddings of all images and texts, each the gallery of the other.
 
-    A group is the images and the captions of one id. An attacked item stands in the
-    gallery in place of its clean self; the items of the other groups stay clean. So a
-    group's losses depend on the group alone.
+    Args:
+        images: Float array `(N, dim)`.
+        texts: Float array `(M, dim)`.
+        image_ids: Integer array `(N,)`.
+        text_ids: Integer array `(M,)`.
+    """
+
+
+class GroupBatch:
+    """A batch of groups for a joint attack; a group is all images and captions of one id.
+
+    The loss of a group is computed in galleries that hold its own items as they were
+    attacked and the items of all other groups clean. So it does not depend on what else
+    is in the batch.
 
     Args:
         model: A `DualEncoder`.
         batch: Dict with `images` `(images, height, width, channels)`, `token_ids` and
             `padding_mask` `(texts, length)`; and, each once for images and once for texts,
             `image_ids`, `image_places`, the row of each item in its gallery,
-            `image_groups`, ints below `num_groups`, and `image_sources`: an item that
+            `image_groups`, integers below `num_groups`, and `image_sources`: an item that
             only fills up the batch names the item that it repeats, every other itself.
-        gallery_images: Float tensor `(N, dim)`, clean embeddings.
-        gallery_texts: Float tensor `(M, dim)`, clean embeddings.
-        gallery_image_ids: Int tensor `(N,)`.
-        gallery_text_ids: Int tensor `(M,)`.
-        num_groups: Int.
+        galleries: `Galleries` of tensors.
+        num_groups: Integer.
     """
 
-    def __init__(
-        self,
-        model,
-        batch,
-        gallery_images,
-        gallery_texts,
-        gallery_image_ids,
-        gallery_text_ids,
-        num_groups,
-    ):
+    def __init__(self, model, batch, galleries, num_groups):
         self.model = model
         self.batch = batch
-        self.gallery_images = gallery_images
-        self.gallery_texts = gallery_texts
+        self.galleries = galleries
         self.num_groups = num_groups
-        self._own_texts = _equal(batch["image_ids"], gallery_text_ids)
-        self._own_images = _equal(batch["text_ids"], gallery_image_ids)
+        self._own_texts = _equal(batch["image_ids"], galleries.text_ids)
+        self._own_images = _equal(batch["text_ids"], galleries.image_ids)
 
     def clean(self):
-        """Returns the state of nothing attacked: dict of `images` and `token_ids`."""
+        """Returns the inputs before any attack: dict of `images` and `token_ids`."""
         return {"images": self.batch["images"], "token_ids": self.batch["token_ids"]}
 
     def attack_images(self, attack, objective, token_ids, scales=(1.0,), paired=False):
@@ -58,10 +58,10 @@ class Scene:
         Args:
             attack: An `ImageAttack`.
             objective: Name or callable.
-            token_ids: Int tensor `(texts, length)`.
+            token_ids: Integer tensor `(texts, length)`.
             scales: Sequence of floats; the image is attacked as it looks after it was
                 brought to each of these sizes and back. Defaults to `(1.0,)`.
-            paired: Bool, whether each image knows the first of its captions alone; the
+            paired: Boolean, whether each image knows the first of its captions alone; the
                 others then count neither way. Defaults to `False`.
 
         Returns:
@@ -85,7 +85,7 @@ class Scene:
             images: Float tensor `(images, height, width, channels)`.
 
         Returns:
-            Int tensor like `batch["token_ids"]`.
+            Integer tensor like `batch["token_ids"]`.
         """
         goal = Goal(self._text_target(self.encode_images(images)), objective)
         found = attack.perturb(self.model, self.batch, goal)
@@ -134,18 +134,23 @@ class Scene:
         return kept, ops.where(better, losses, best_losses)
 
     def _image_target(self, texts, paired=False):
-        clean = ops.take(self.gallery_images, self.batch["image_places"], axis=0)
-        places, own, excluded = self.batch["text_places"], self._own_texts, None
+        gallery, batch = self.galleries.texts, self.batch
+        positives, excluded = self._own_texts, None
         if paired:
-            own, excluded = _first_and_others(own)
+            positives, excluded = _first_and_others(positives)
+        attacked = _replaced(gallery, batch["text_places"], texts)
+        clean = ops.take(self.galleries.images, batch["image_places"], axis=0)
+        scale = self.model.scale()
         return _GroupTarget(
-            self.gallery_texts, places, texts, own, self.model.scale(), clean, excluded
+            gallery, attacked, positives, scale=scale, clean=clean, excluded=excluded
         )
 
     def _text_target(self, images):
-        clean = ops.take(self.gallery_texts, self.batch["text_places"], axis=0)
-        places, own = self.batch["image_places"], self._own_images
-        return _GroupTarget(self.gallery_images, places, images, own, self.model.scale(), clean)
+        gallery, batch = self.galleries.images, self.batch
+        attacked = _replaced(gallery, batch["image_places"], images)
+        clean = ops.take(self.galleries.texts, batch["text_places"], axis=0)
+        scale = self.model.scale()
+        return _GroupTarget(gallery, attacked, self._own_images, scale=scale, clean=clean)
 
     def _mean(self, losses, kind):
         """Returns the mean loss of each group; what only fills up the batch counts nothing."""
@@ -158,16 +163,22 @@ class Scene:
 
 
 class _GroupTarget(Target):
-    """The ground truth as attacked, everything else clean, also what is attacked beside it."""
+    """A target whose positives are attacked items, while all other items are clean.
 
-    def __init__(self, gallery, places, attacked, positives, scale, clean, excluded=None):
-        replaced = ops.scatter_update(gallery, ops.expand_dims(places, 1), attacked)
-        super().__init__(replaced, positives, scale, clean, excluded=excluded)
-        self._others = Target(gallery, positives, excluded=excluded)
+    Items of other groups are clean even where the same batch attacks them.
+    """
+
+    def __init__(self, clean_gallery, attacked_gallery, positives, **options):
+        super().__init__(attacked_gallery, positives, **options)
+        self._others = Target(clean_gallery, positives, excluded=self.excluded)
 
     def similarities(self, embeddings):
         others = self._others.similarities(embeddings)
         return ops.where(self.positives, super().similarities(embeddings), others)
+
+
+def _replaced(gallery, places, embeddings):
+    return ops.scatter_update(gallery, ops.expand_dims(places, 1), embeddings)
 
 
 def _rescaled(images, scale):

@@ -11,7 +11,7 @@ class JointAttack(keras.layers.Layer):
     A joint attack is a schedule: in which order the two sides are attacked, and
     towards what. The budget is that of the two attacks it is built with, of which it
     takes copies: the draws depend on their seeds only. Subclasses implement
-    `search(scene)`, which returns the state it found, a dict of `images` and `token_ids`.
+    `search(groups)`, which returns the state it found, a dict of `images` and `token_ids`.
 
     Args:
         image_attack: An `ImageAttack`.
@@ -29,18 +29,18 @@ class JointAttack(keras.layers.Layer):
         self.text_attack = text_attack.fresh()
         self.built = True
 
-    def attack(self, scene):
-        """Attacks all groups of a scene.
+    def attack(self, groups):
+        """Attacks all groups of a batch.
 
         Args:
-            scene: A `Scene`.
+            groups: A `GroupBatch`.
 
         Returns:
             Tuple of the state, a dict of `images` and `token_ids`, and the losses of the
             groups, `(num_groups,)`. A group that is worse off than clean stays clean.
         """
-        clean = scene.clean()
-        return scene.keep_better(clean, scene.losses(clean), self.search(scene))
+        clean = groups.clean()
+        return groups.keep_better(clean, groups.losses(clean), self.search(groups))
 
     def stalled_shares(self):
         """Returns the share of stalled gradients, by side."""
@@ -49,7 +49,7 @@ class JointAttack(keras.layers.Layer):
             "texts": self.text_attack.stalled_share,
         }
 
-    def search(self, scene):
+    def search(self, groups):
         raise NotImplementedError
 
     def get_config(self):

@@ -1,7 +1,8 @@
 import keras
 from keras import ops
 
-from rocmr_keras.attacks.joint.group_batch import Scene
+from rocmr_keras.attacks.joint.group_batch import Galleries
+from rocmr_keras.attacks.joint.group_batch import GroupBatch
 from rocmr_keras.backend import AdversarialSteps
 
 
@@ -14,48 +15,38 @@ class JointEncoder(AdversarialSteps, keras.Model):
     Args:
         model: A `DualEncoder`.
         attack: A `JointAttack`.
-        gallery_images: Float array `(N, dim)`, clean embeddings.
-        gallery_texts: Float array `(M, dim)`, clean embeddings.
-        gallery_image_ids: Int array `(N,)`.
-        gallery_text_ids: Int array `(M,)`.
-        num_groups: Int, groups in a batch.
+        clean: `Galleries`, or anything with its attributes, such as
+            `rocmr_keras.evaluation.Embeddings`.
+        num_groups: Integer, groups in a batch.
 
     Call arguments:
-        batch: Dict, see `Scene`.
+        batch: Dict, see `GroupBatch`.
 
     Returns:
         Dict of `image_embeddings`, `text_embeddings`, `adversarial_images`,
         `adversarial_token_ids` and `losses` `(num_groups,)`.
     """
 
-    def __init__(
-        self,
-        model,
-        attack,
-        gallery_images,
-        gallery_texts,
-        gallery_image_ids,
-        gallery_text_ids,
-        num_groups,
-    ):
+    def __init__(self, model, attack, clean, num_groups):
         super().__init__(autocast=False)
         self.dual_encoder = model
         self.attack = attack
         self.num_groups = num_groups
-        galleries = (gallery_images, gallery_texts, gallery_image_ids, gallery_text_ids)
-        self.galleries = [self._constant(value) for value in galleries]
+        values = (getattr(clean, name) for name in Galleries._fields)
+        # Weights, not Python arrays: the compiled step does not embed them.
+        self.galleries = Galleries(*map(self._constant, values))
         self.built = True
         self.compile()
 
     def perturb(self, data, training=False):
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         batch = keras.tree.map_structure(ops.convert_to_tensor, batch)
-        galleries = [ops.convert_to_tensor(value) for value in self.galleries]
-        scene = Scene(self.dual_encoder, batch, *galleries, self.num_groups)
-        found, losses = self.attack.attack(scene)
+        galleries = Galleries(*map(ops.convert_to_tensor, self.galleries))
+        groups = GroupBatch(self.dual_encoder, batch, galleries, self.num_groups)
+        found, losses = self.attack.attack(groups)
         return {
-            "image_embeddings": scene.encode_images(found["images"]),
-            "text_embeddings": scene.encode_texts(found["token_ids"]),
+            "image_embeddings": groups.encode_images(found["images"]),
+            "text_embeddings": groups.encode_texts(found["token_ids"]),
             "adversarial_images": found["images"],
             "adversarial_token_ids": found["token_ids"],
             "losses": losses,

@@ -17,11 +17,11 @@ class Separate(JointAttack):
         super().__init__(image_attack, text_attack, **kwargs)
         self.objective = objective
 
-    def search(self, scene):
-        clean = scene.clean()
+    def search(self, groups):
+        clean = groups.clean()
         return {
-            "images": scene.attack_images(self.image_attack, self.objective, clean["token_ids"]),
-            "token_ids": scene.attack_texts(self.text_attack, self.objective, clean["images"]),
+            "images": groups.attack_images(self.image_attack, self.objective, clean["token_ids"]),
+            "token_ids": groups.attack_texts(self.text_attack, self.objective, clean["images"]),
         }
 
     def get_config(self):

@@ -17,10 +17,10 @@ class Sequential(JointAttack):
         super().__init__(image_attack, text_attack, **kwargs)
         self.objective = objective
 
-    def search(self, scene):
-        images = scene.clean()["images"]
-        token_ids = scene.attack_texts(self.text_attack, self.objective, images)
-        images = scene.attack_images(self.image_attack, self.objective, token_ids)
+    def search(self, groups):
+        images = groups.clean()["images"]
+        token_ids = groups.attack_texts(self.text_attack, self.objective, images)
+        images = groups.attack_images(self.image_attack, self.objective, token_ids)
         return {"images": images, "token_ids": token_ids}
 
     def get_config(self):

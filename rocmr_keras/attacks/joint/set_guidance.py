@@ -26,11 +26,13 @@ class SetGuidance(JointAttack):
         super().__init__(image_attack, text_attack, **kwargs)
         self.scales = tuple(scales)
 
-    def search(self, scene):
-        images = scene.clean()["images"]
-        token_ids = scene.attack_texts(self.text_attack, "similarity", images)
-        images = scene.attack_images(self.image_attack, "similarity", token_ids, scales=self.scales)
-        token_ids = scene.attack_texts(self.text_attack, "similarity", images)
+    def search(self, groups):
+        images = groups.clean()["images"]
+        token_ids = groups.attack_texts(self.text_attack, "similarity", images)
+        images = groups.attack_images(
+            self.image_attack, "similarity", token_ids, scales=self.scales
+        )
+        token_ids = groups.attack_texts(self.text_attack, "similarity", images)
         return {"images": images, "token_ids": token_ids}
 
     def get_config(self):

@@ -3,7 +3,7 @@ from keras import ops
 NEVER = -1e30
 
 
-def advance_beam(beam, losses, candidates, candidate_losses, beam_size):
+def advance_beam(beam, losses, swapped, swapped_losses, beam_size):
     """Chooses the partial texts that a search goes on with, the lanes of a beam.
 
     Lane `j` takes, among lanes `0` to `j` and what was made of them, the text of the
@@ -12,24 +12,24 @@ def advance_beam(beam, losses, candidates, candidate_losses, beam_size):
     all is always taken, by the lane that it was made from if not before.
 
     Args:
-        beam: Int tensor `(lanes, batch, length)`, the present texts.
+        beam: Integer tensor `(lanes, batch, length)`, the present texts.
         losses: Float tensor `(lanes, batch)`.
-        candidates: Int tensor `(copies, lanes, batch, length)`, what was made of each
+        swapped: Integer tensor `(copies, lanes, batch, length)`, what was made of each
             lane.
-        candidate_losses: Float tensor `(copies, lanes, batch)`, `-1e30` at a candidate
+        swapped_losses: Float tensor `(copies, lanes, batch)`, `-1e30` at a text
             that does not count.
-        beam_size: Int, the most lanes.
+        beam_size: Integer, the most lanes.
 
     Returns:
         Tuple of texts `(new lanes, batch, length)` and their losses
         `(new lanes, batch)`, `-1e30` where a lane found nothing new.
     """
-    copies, lanes, _, length = candidates.shape
-    pool = ops.concatenate([beam[None], candidates], axis=0)
+    copies, lanes, _, length = swapped.shape
+    pool = ops.concatenate([beam[None], swapped], axis=0)
     pool = ops.reshape(pool, ((copies + 1) * lanes, -1, length))
     # A present loss that is not a number is kept rather than bettered.
     losses = ops.where(ops.isnan(losses), float("inf"), losses)
-    left = ops.concatenate([losses[None], candidate_losses], axis=0)
+    left = ops.concatenate([losses[None], swapped_losses], axis=0)
     left = ops.reshape(left, ((copies + 1) * lanes, -1))
     lane = ops.arange((copies + 1) * lanes)[:, None] % lanes
     texts, best_losses = [], []
@@ -48,7 +48,7 @@ def best_of_beam(beam, losses):
     """Returns each example's text of the highest loss, the earliest lane's of equals.
 
     Args:
-        beam: Int tensor `(lanes, batch, length)`.
+        beam: Integer tensor `(lanes, batch, length)`.
         losses: Float tensor `(lanes, batch)`.
     """
     best = ops.argmax(losses, axis=0)

@@ -1,4 +1,4 @@
-"""Which tokens may stand in for which: candidate masks of `TokenSubstitution`."""
+"""Which tokens may stand in for which: the swap masks of `TokenSubstitution`."""
 
 import keras
 from keras import ops
@@ -6,8 +6,8 @@ from keras import ops
 from rocmr_keras.attacks.checks import check_count
 
 
-class Candidates:
-    """Base class of candidate masks: narrows the swaps that an attack may make.
+class SwapMask:
+    """Base class of swap masks: narrows the swaps that an attack may make.
 
     Stateless rules, which run inside the compiled step. Subclasses implement `mask`
     and `get_config`.
@@ -17,11 +17,11 @@ class Candidates:
         """Says which token may replace which.
 
         Args:
-            token_ids: Int tensor `(batch, length)`, the current texts.
+            token_ids: Integer tensor `(batch, length)`, the current texts.
             vocabulary: A `rocmr_keras.attacks.Vocabulary`.
 
         Returns:
-            Bool tensor that broadcasts to `(batch, length, vocabulary_size)`. Special
+            Boolean tensor that broadcasts to `(batch, length, vocabulary_size)`. Special
             tokens and forbidden positions are the attack's own business.
         """
         raise NotImplementedError
@@ -35,7 +35,7 @@ class Candidates:
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class NearestNeighbors(Candidates):
+class NearestNeighbors(SwapMask):
     """Only tokens whose embedding points in a similar direction as the replaced one's.
 
     A proxy of meaning: as good as the embedding table is. It needs no strings, unlike
@@ -44,7 +44,7 @@ class NearestNeighbors(Candidates):
     Args:
         min_cosine: Float in [-1, 1], the least cosine of the two embeddings, or `None`
             for no threshold. Defaults to `0.5`.
-        num_neighbors: Int, how many tokens may replace a token, the nearest ones among
+        num_neighbors: Integer, how many tokens may replace a token, the nearest ones among
             those that may be written (more where the last place is shared); `None` for
             all. Defaults to `None`.
 
@@ -64,7 +64,7 @@ class NearestNeighbors(Candidates):
         if min_cosine is None and num_neighbors is None:
             raise ValueError(
                 "`NearestNeighbors` needs a limit. Received: min_cosine=None, "
-                "num_neighbors=None. Pass one of them, or no candidate mask."
+                "num_neighbors=None. Pass one of them, or no mask."
             )
         if num_neighbors is not None:
             check_count("num_neighbors", num_neighbors)
@@ -94,7 +94,7 @@ class NearestNeighbors(Candidates):
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class WholeWords(Candidates):
+class WholeWords(SwapMask):
     """Only whole words for whole words: no piece of a word is written or replaced.
 
     Without it a search may glue a `##` piece to the word before. A word of several

@@ -10,19 +10,19 @@ class Swaps:
     once, by `shortlist`; what is left of the vocabulary then is small for each text.
 
     Args:
-        token_ids: Int tensor `(batch, length)`.
-        positions: Bool tensor `(batch, length)`, the positions that may be replaced.
+        token_ids: Integer tensor `(batch, length)`.
+        positions: Boolean tensor `(batch, length)`, the positions that may be replaced.
         vocabulary: A `Vocabulary`.
-        candidates: A candidate mask or `None`. Defaults to `None`.
-        match_length: Bool, whether a gain is estimated with the new embedding at the length of
+        swap_mask: A `SwapMask`, which swaps are allowed, or `None`. Defaults to `None`.
+        match_length: Boolean, whether a gain is estimated with the new embedding at the length of
             the old one. Defaults to `False`.
     """
 
-    def __init__(self, token_ids, positions, vocabulary, candidates=None, match_length=False):
+    def __init__(self, token_ids, positions, vocabulary, swap_mask=None, match_length=False):
         self.token_ids = token_ids
         self.positions = positions
         self.vocabulary = vocabulary
-        self.mask = None if candidates is None else candidates.mask(token_ids, vocabulary)
+        self.mask = None if swap_mask is None else swap_mask.mask(token_ids, vocabulary)
         self.table = ops.cast(vocabulary.table, "float32")
         self.lengths = None
         if match_length:
@@ -35,10 +35,10 @@ class Swaps:
 
         Args:
             gradient: Float tensor `(batch, length, dim)`, of the loss by the embeddings.
-            count: Int.
+            count: Integer.
 
         Returns:
-            Int tensor `(batch, n)`, `n` at least `count` if there are as many tokens.
+            Integer tensor `(batch, n)`, `n` at least `count` if there are as many tokens.
         """
         size = self.table.shape[0]
         # A token of the text gains nothing where it stands, and must not displace another.
@@ -56,7 +56,7 @@ class Swaps:
 
         Args:
             gradient: Float tensor `(batch, length, dim)`.
-            tokens: Int tensor `(batch, n)`, which may be written.
+            tokens: Integer tensor `(batch, n)`, which may be written.
 
         Returns:
             Float tensor `(batch, length, n)`: `(e_new - e_old) . gradient`, and `-1e30` for a
@@ -80,13 +80,13 @@ class Swaps:
 
         Args:
             gradient: Float tensor `(batch, length, dim)`.
-            tokens: Int tensor `(batch, n)`, which may be written.
-            count: Int, how many; fewer if there are no more.
-            but: Tuple of position and token, int tensors `(batch,)`, a swap to leave out, or
+            tokens: Integer tensor `(batch, n)`, which may be written.
+            count: Integer, how many; fewer if there are no more.
+            but: Tuple of position and token, integer tensors `(batch,)`, a swap to leave out, or
                 `None`. Defaults to `None`.
 
         Returns:
-            Tuple of position and token, int tensors `(copies, batch)`, and a bool tensor of
+            Tuple of position and token, integer tensors `(copies, batch)`, and a boolean tensor of
             the same shape, false where no swap was left.
         """
         gains = self.gains(gradient, tokens)

@@ -7,7 +7,7 @@ from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.tokens.beam import NEVER
 from rocmr_keras.attacks.tokens.beam import advance_beam
 from rocmr_keras.attacks.tokens.beam import best_of_beam
-from rocmr_keras.attacks.tokens.swap_masks import Candidates
+from rocmr_keras.attacks.tokens.swap_masks import SwapMask
 from rocmr_keras.attacks.tokens.swap_scores import Swaps
 from rocmr_keras.attacks.tokens.token_attack import TokenAttack
 
@@ -27,42 +27,42 @@ class TokenSubstitution(TokenAttack):
     share of texts that are attacked, drawn at random.
 
     Args:
-        num_substitutions: Int, the most tokens of a text to replace. Defaults to `1`.
-        num_candidates: Int, swaps of each text that are evaluated exactly in each
+        num_substitutions: Integer, the most tokens of a text to replace. Defaults to `1`.
+        num_candidates: Integer, swaps of each text that are evaluated exactly in each
             round. Defaults to `32`.
-        seed: Int or `None`; draws who is attacked where `epsilon_scale` is below 1.
+        seed: Integer or `None`; draws who is attacked where `epsilon_scale` is below 1.
             Defaults to `None`.
         candidates: A mask of the swaps that are allowed, `NearestNeighbors` or
             `WholeWords`, or `None` for the whole vocabulary but special tokens.
             Defaults to `None`.
-        beam_size: Int, partial texts that the search goes on with after each
+        beam_size: Integer, partial texts that the search goes on with after each
             substitution; all of them are scored in one batch. `1` is greedy search, and
             no beam is weaker than a smaller one. Defaults to `1`.
-        random_start: Bool, whether the gradient is taken at embeddings moved at random
+        random_start: Boolean, whether the gradient is taken at embeddings moved at random
             by a tenth of their norm, at the cost of a forward pass: for objectives such
             as `embedding_distance`, whose gradient is zero at the clean text. Defaults
             to `False`.
-        match_length: Bool, whether the ranking takes each new embedding at the length of
+        match_length: Boolean, whether the ranking takes each new embedding at the length of
             the one it replaces. An encoder that normalises what it reads sees only the
             direction, while the first-order estimate prefers long embeddings. `False` is
             that estimate as it is (HotFlip), right where nothing is normalised. Defaults
             to `True`.
-        look_ahead: Bool, whether the first candidate is scored together with the gradient
+        look_ahead: Boolean, whether the first candidate is scored together with the gradient
             there, and the mean of both gradients ranks the others, at the cost of two
             candidates more. 32 candidates then find about what 128 do without, and 2 what
             32 do (on a pretrained MiniLM four fifths of it), which is enough for training.
             Means nothing for a single candidate. Defaults to `True`.
 
     Call arguments:
-        inputs: Int tensor `(batch, length)`, token ids.
+        inputs: Integer tensor `(batch, length)`, token ids.
         loss_fn: Callable from token embeddings `(n * batch, length, dim)`, `n` stacked
             copies of the batch, to losses `(n * batch,)`.
-        positions: Bool tensor `(batch, length)`, the positions that may be replaced:
+        positions: Boolean tensor `(batch, length)`, the positions that may be replaced:
             neither padding nor special tokens.
         vocabulary: A `Vocabulary`.
 
     Returns:
-        Int tensor like `inputs`.
+        Integer tensor like `inputs`.
 
     Raises:
         ValueError: If a count is not positive, or `candidates` is no mask.
@@ -185,9 +185,9 @@ def _counted(losses, valid):
 
 
 def _check_candidates(candidates):
-    if candidates is not None and not isinstance(candidates, Candidates):
+    if candidates is not None and not isinstance(candidates, SwapMask):
         raise ValueError(
-            "`candidates` must be a candidate mask or None. Received: candidates="
+            "`candidates` must be a swap mask or None. Received: candidates="
             f"{candidates!r}. Pass e.g. candidates=WholeWords()."
         )
     return candidates

@@ -2,45 +2,43 @@ import keras
 import numpy as np
 
 from rocmr_keras.attacks.joint import JointEncoder
-from rocmr_keras.evaluation.encoding.queries import Embeddings
+from rocmr_keras.evaluation.encoding.embeddings import Embeddings
+from rocmr_keras.evaluation.encoding.embeddings import load_queries
 
 
-def encode_joint(
-    model, split, attack, clean, groups_per_batch=16, verbose=1, ids=None, keep_inputs=True
-):
+def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=True):
     """Attacks every image together with its captions and encodes what was found.
 
     Args:
-        model: A `DualEncoder` with a preprocessor.
-        split: A `rocmr_keras.data.Split`.
+        encoded: An `EncodedSplit`.
         attack: A `rocmr_keras.attacks.joint.JointAttack`. A fresh copy is run: the
             result depends on its seeds, not on what it did before.
-        clean: `Embeddings` of the split.
-        groups_per_batch: Int, ids that are attacked at once. Defaults to `16`.
-        verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
-        ids: Int array, not empty, the ids that are attacked; all by default.
-        keep_inputs: Bool, whether to return the attacked images and tokens as well as
+        groups_per_batch: Integer, ids that are attacked at once. Defaults to `16`.
+        ids: Integer array, not empty, the ids that are attacked, or `None` for all. Defaults
+            to `None`.
+        keep_inputs: Boolean, whether to return the attacked images and tokens as well as
             their embeddings; thousands of images take gigabytes. Defaults to `True`.
 
     Returns:
         Dict of `embeddings`, the `Embeddings` of the split, clean where an id is not
         attacked; `adversarial_images`, float `(images, height, width, 3)`, and
-        `adversarial_token_ids`, int `(texts, length)`, zero there; `ids`, int `(groups,)`;
-        `losses`, float `(groups,)`, the margin of each group; and `stalled_shares`.
+        `adversarial_token_ids`, integer `(texts, length)`, zero there; `ids`, integer
+        `(groups,)`; `losses`, float `(groups,)`, the margin of each group; and
+        `stalled_shares`.
     """
+    clean = encoded.clean
     ids = np.unique(clean.image_ids if ids is None else ids)
-    chunks = [ids[k : k + groups_per_batch] for k in range(0, len(ids), groups_per_batch)]
     groups_per_batch = min(groups_per_batch, len(ids))
-    rows = {"image": _rows(chunks, clean.image_ids), "text": _rows(chunks, clean.text_ids)}
-    galleries = (clean.images, clean.texts, clean.image_ids, clean.text_ids)
+    batches = [ids[k : k + groups_per_batch] for k in range(0, len(ids), groups_per_batch)]
+    rows = {"image": _rows(batches, clean.image_ids), "text": _rows(batches, clean.text_ids)}
     attack = type(attack).from_config(attack.get_config())
-    encoder = JointEncoder(model, attack, *galleries, groups_per_batch)
+    encoder = JointEncoder(encoded.model, attack, clean, groups_per_batch)
     found = _Found(clean, keep_inputs)
-    bar = keras.utils.Progbar(len(chunks), verbose=verbose, unit_name="batch")
-    for chunk, images, texts in zip(chunks, rows["image"], rows["text"]):
+    bar = keras.utils.Progbar(len(batches), verbose=encoded.verbose, unit_name="batch")
+    for groups, images, texts in zip(batches, rows["image"], rows["text"]):
         filled = _fill(images, rows["image"]), _fill(texts, rows["text"])
-        batch = _batch(model, split, clean, chunk, *filled)
-        found.add(encoder.predict_on_batch(batch), images, texts, len(chunk))
+        batch = _batch(encoded, groups, *filled)
+        found.add(encoder.predict_on_batch(batch), images, texts, len(groups))
         bar.add(1)
     return {**found.collect(ids), "stalled_shares": attack.stalled_shares()}
 
@@ -83,9 +81,9 @@ class _Found:
         }
 
 
-def _rows(chunks, ids):
-    """Returns the rows of each chunk's items."""
-    return [np.flatnonzero(np.isin(ids, chunk)) for chunk in chunks]
+def _rows(batches, ids):
+    """Returns the rows of the items of each batch of groups."""
+    return [np.flatnonzero(np.isin(ids, groups)) for groups in batches]
 
 
 def _fill(rows, all_rows):
@@ -96,22 +94,20 @@ def _fill(rows, all_rows):
     return rows[sources], sources.astype("int32")
 
 
-def _batch(model, split, clean, chunk, images, texts):
-    preprocessor = model.preprocessor
-    (image_rows, image_sources), (text_rows, text_sources) = images, texts
-    tokens = preprocessor.tokenize([split.captions[row] for row in text_rows])
+def _batch(encoded, groups, images, texts):
+    model, split, clean = encoded.model, encoded.split, encoded.clean
     return {
-        "images": preprocessor.load_images([split.images[row] for row in image_rows]),
-        **tokens,
-        **_places("image", clean.image_ids, image_rows, image_sources, chunk),
-        **_places("text", clean.text_ids, text_rows, text_sources, chunk),
+        **load_queries(model, split, "images", images[0]),
+        **load_queries(model, split, "texts", texts[0]),
+        **_places("image", clean.image_ids, groups, *images),
+        **_places("text", clean.text_ids, groups, *texts),
     }
 
 
-def _places(modality, ids, rows, sources, chunk):
+def _places(modality, ids, groups, rows, sources):
     return {
         f"{modality}_ids": ids[rows].astype("int32"),
         f"{modality}_places": rows.astype("int32"),
-        f"{modality}_groups": np.searchsorted(chunk, ids[rows]).astype("int32"),
+        f"{modality}_groups": np.searchsorted(groups, ids[rows]).astype("int32"),
         f"{modality}_sources": sources,
     }

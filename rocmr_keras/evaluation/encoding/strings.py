@@ -1,4 +1,4 @@
-"""Attacks on strings meet a dual encoder: what a string costs the caption it replaces."""
+"""Attacks on strings need a score: the loss that a string has in the place of a caption."""
 
 import keras
 import numpy as np
@@ -6,13 +6,14 @@ from keras import ops
 
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import objectives
+from rocmr_keras.padded_batches import in_batches
 
 
 class TextLosses(keras.Model):
-    """Encodes texts, and compares each with the gallery in the name of its owner.
+    """Encodes texts and computes the loss of each as a query, in place of a caption.
 
-    A `keras.Model`, so that `predict_on_batch` compiles it. Each row of a batch is one
-    text, in whoever's place it stands: no other row changes what it scores.
+    A `keras.Model`, so that `predict_on_batch` compiles it. Each row of a batch is a text
+    that stands in for a caption, its owner; the other rows do not change its loss.
 
     Args:
         model: A `DualEncoder`.
@@ -20,9 +21,9 @@ class TextLosses(keras.Model):
         gallery: Float array `(items, dim)`, L2-normalised embeddings.
 
     Call arguments:
-        batch: Dict with `token_ids`, `padding_mask`; of the owners `positives`, bool
-            `(batch, items)`, what they look for, and `clean`, `(batch, dim)`, the
-            embeddings of their captions; and perhaps `excluded`, bool like `positives`.
+        batch: Dict with `token_ids`, `padding_mask`; of the owners `positives`, boolean
+            `(batch, items)`, the right items, and `clean`, `(batch, dim)`, the embeddings of
+            these captions; and perhaps `excluded`, boolean like `positives`.
 
     Returns:
         Dict with `embeddings`, `(batch, dim)`, and `losses`, `(batch,)`.
@@ -58,82 +59,76 @@ class StringScores:
     Args:
         model: A `DualEncoder` with a preprocessor.
         objective: Name or callable, what the attack maximises.
-        gallery: Float array `(items, dim)`, the embeddings that captions search.
-        relevance: `Relevance` of all captions to the items.
-        chunk_size: Int, texts encoded at once, always as many: there is one trace.
+        searched: The `SearchedGallery` of the captions.
+        batch_size: Integer, texts encoded at once, always as many: there is one trace.
             Defaults to `256`.
     """
 
-    def __init__(self, model, objective, gallery, relevance, chunk_size=256):
+    def __init__(self, model, objective, searched, batch_size=256):
         self._tokenize = model.preprocessor.tokenize
-        self._losses = TextLosses(model, objective, gallery)
-        self._relevance = relevance
-        self._dim = gallery.shape[1]
-        self._chunk_size = chunk_size
+        self._losses = TextLosses(model, objective, searched.embeddings)
+        self._searched = searched
+        self._batch_size = batch_size
 
-    def encode(self, captions, indices):
+    def encode(self, captions, queries):
         """Returns the embeddings `(captions, dim)`, float32, of captions by position."""
-        clean = np.zeros((len(captions), self._dim), "float32")
-        return self._run(captions, indices, clean)["embeddings"]
+        clean = np.zeros((len(captions), self._searched.embeddings.shape[1]), "float32")
+        return self._run(captions, queries, clean)["embeddings"]
 
-    def score_for(self, captions, indices):
+    def score_for(self, captions, queries):
         """Returns the `score` with which these captions are attacked.
 
         Args:
             captions: List of strings.
-            indices: Int array `(captions,)`, their positions in the relevance.
+            queries: Integer array `(captions,)`, their positions in the split.
 
         Returns:
             Callable, see `rocmr_keras.attacks.StringAttack`.
         """
-        clean = self.encode(captions, indices)
+        clean = self.encode(captions, queries)
 
         def score(strings, owners):
-            return self._run(strings, indices[owners], clean[owners])["losses"]
+            return self._run(strings, queries[owners], clean[owners])["losses"]
 
         return score
 
-    def _run(self, strings, indices, clean):
-        tokens, parts = self._tokenize(strings), []
-        for start in range(0, len(strings), self._chunk_size):
-            chosen = np.arange(start, min(start + self._chunk_size, len(strings)))
-            padded = np.resize(chosen, self._chunk_size)
-            batch = {name: values[padded] for name, values in tokens.items()}
-            batch.update(self._relevance.ground_truth(indices[padded]), clean=clean[padded])
-            output = self._losses.predict_on_batch(batch)
-            parts.append({key: value[: len(chosen)] for key, value in output.items()})
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    def _run(self, strings, queries, clean):
+        tokens, relevance = self._tokenize(strings), self._searched.relevance
+
+        def step(rows):
+            batch = {name: values[rows] for name, values in tokens.items()}
+            batch.update(relevance.ground_truth(queries[rows]), clean=clean[rows])
+            return self._losses.predict_on_batch(batch)
+
+        return in_batches(step, len(strings), self._batch_size)
 
 
-def attack_strings(
-    model, captions, indices, attack, gallery, relevance, objective, batch_size, verbose=1
-):
+def attack_strings(encoded, attack, objective, searched, queries=None):
     """Attacks captions as strings and encodes what was found.
 
     Args:
-        model: A `DualEncoder` with a preprocessor.
-        captions: List of strings.
-        indices: Int array `(captions,)`, their positions in the relevance.
+        encoded: An `EncodedSplit`. Its `batch_size` is the number of captions attacked at
+            once; it bounds the memory of the strings that are tried for them.
         attack: A `StringAttack`, of which a fresh copy is run.
-        gallery: Float array `(items, dim)`, the embeddings that captions search.
-        relevance: `Relevance` of all captions to the items.
         objective: Name or callable.
-        batch_size: Int, captions attacked at once; bounds the memory of their
-            candidates.
-        verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+        searched: The `SearchedGallery` of the captions.
+        queries: As in `encode_attacked`.
 
     Returns:
-        Dict with `embeddings`, `(captions, dim)`, and `adversarial_captions`, a list of
+        Dict with `embeddings`, `(queries, dim)`, and `adversarial_captions`, a list of
         strings.
     """
+    captions = encoded.split.captions
+    queries = np.arange(len(captions)) if queries is None else np.asarray(queries)
+    captions = [captions[row] for row in queries]
     attack = attack.fresh()
-    scores = StringScores(model, objective, gallery, relevance)
-    starts = range(0, len(captions), batch_size)
-    bar = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
+    scores = StringScores(encoded.model, objective, searched)
+    starts = range(0, len(captions), encoded.batch_size)
+    bar = keras.utils.Progbar(len(starts), verbose=encoded.verbose, unit_name="batch")
     found = []
     for start in starts:
-        chosen = slice(start, start + batch_size)
-        score = scores.score_for(captions[chosen], indices[chosen])
+        chosen = slice(start, start + encoded.batch_size)
+        score = scores.score_for(captions[chosen], queries[chosen])
         found += attack(captions[chosen], score)
         bar.add(1)
-    return {"embeddings": scores.encode(found, indices), "adversarial_captions": found}
+    return {"embeddings": scores.encode(found, queries), "adversarial_captions": found}

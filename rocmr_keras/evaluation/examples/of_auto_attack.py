@@ -1,25 +1,26 @@
 import numpy as np
 
-from rocmr_keras.evaluation.auto_attack import query_stages
-from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.auto_attack_stages import query_stages
+from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.examples.worst import attack_queries
 from rocmr_keras.evaluation.examples.worst import furthest
 
 
 def auto_attack_failures(model, split, report, count=3, batch_size=64, verbose=0):
-    """Shows the queries that AutoAttack put worst, each under the attack that did it.
+    """Shows the queries whose rank fell the furthest in an AutoAttack, and how.
 
-    Unlike `worst_failures` it takes the queries from the report, and the attack of each from
-    its budget and seed. Only these few are attacked again: where an attack draws at random,
-    in other company a query draws otherwise, and its rank may differ from that in the report.
+    Unlike `worst_failures` it takes from the report which queries to show and which stage
+    of AutoAttack to run on each. Only these queries are attacked again, in smaller batches:
+    an attack with random draws then draws other numbers for a query, so its rank may differ
+    from that in the report.
 
     Args:
         model: A `DualEncoder` with a preprocessor, the one of the report.
         split: A `rocmr_keras.data.Split`, the one of the report.
         report: Dict, as `auto_attack` returns it.
-        count: Int, how many to show in each direction, at most those that the report lists.
+        count: Integer, how many to show in each direction, at most those that the report lists.
             Defaults to `3`.
-        batch_size: Int. Defaults to `64`.
+        batch_size: Integer. Defaults to `64`.
         verbose: `1` for progress bars. Defaults to `0`.
 
     Returns:
@@ -40,11 +41,11 @@ def auto_attack_failures(model, split, report, count=3, batch_size=64, verbose=0
     _check(report, split)
     run = report["attacks"]["auto query"]
     threats = dict(query_stages(run["budget"]))
-    bench = Bench(model, split, batch_size=batch_size, verbose=verbose)
+    encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
     failures = {}
     for direction, listed in run["worst"].items():
         right, left = (_at_first(figures[direction]) for figures in (report["clean"], run))
-        examples = _examples(bench, threats, direction, listed, count)
+        examples = _examples(encoded, threats, direction, listed, count)
         failures[direction] = {
             "right": right,
             "tried": right,
@@ -54,13 +55,13 @@ def auto_attack_failures(model, split, report, count=3, batch_size=64, verbose=0
     return failures
 
 
-def _examples(bench, threats, direction, listed, count):
+def _examples(encoded, threats, direction, listed, count):
     """Attacks the listed queries again, those of one stage at once."""
     examples = []
     for stage in dict.fromkeys(entry["stage"] for entry in listed):
         queries = np.sort([entry["query"] for entry in listed if entry["stage"] == stage])
-        found = attack_queries(bench, threats[stage], direction, queries)
-        shown = furthest(bench, direction, queries, found, count)["examples"]
+        found = attack_queries(encoded, threats[stage], direction, queries)
+        shown = furthest(encoded, direction, queries, found, count)["examples"]
         examples += [{**example, "attack": stage} for example in shown]
     return examples
 

@@ -1,11 +1,11 @@
 import numpy as np
 
-from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
-from rocmr_keras.evaluation.evaluate import as_threat
-from rocmr_keras.evaluation.examples.drawn import attacked_captions
-from rocmr_keras.evaluation.examples.drawn import check_writes_text
-from rocmr_keras.evaluation.examples.drawn import show_item
+from rocmr_keras.evaluation.examples.at_random import attacked_captions
+from rocmr_keras.evaluation.examples.at_random import check_writes_text
+from rocmr_keras.evaluation.examples.at_random import show_item
+from rocmr_keras.evaluation.recall_report import as_threat
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides
 
@@ -23,11 +23,11 @@ def worst_failures(
         split: A `rocmr_keras.data.Split`.
         threat: A `Threat` under the protocol `"query"`, or a bare attack; on texts a
             `TokenAttack` or a `StringAttack`.
-        count: Int, how many to show in each direction. Defaults to `3`.
-        num_queries: Int, how many of the right ones are attacked, a random draw if there are
+        count: Integer, how many to show in each direction. Defaults to `3`.
+        num_queries: Integer, how many of the right ones are attacked, a random draw if there are
             more. Defaults to `256`.
-        batch_size: Int. Defaults to `64`.
-        seed: Int, of the draw. Defaults to `0`.
+        batch_size: Integer. Defaults to `64`.
+        seed: Integer, of the draw. Defaults to `0`.
         verbose: `1` for progress bars. Defaults to `0`.
 
     Returns:
@@ -50,67 +50,58 @@ def worst_failures(
     """
     threat = as_threat(threat)
     _check(threat)
-    bench = Bench(model, split, batch_size=batch_size, verbose=verbose)
+    encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
     rng = np.random.default_rng(seed)
     failures = {}
     attacked = [name for name in CROSS_MODAL if threat.attack_on(sides(name)[0]) is not None]
-    for direction, ranking in bench.rank_clean(attacked).items():
+    for direction, ranking in encoded.rank_clean(attacked).items():
         right = ranking.queries[ranking.ranks == 1]
         tried = np.sort(rng.permutation(right)[:num_queries])
-        found = attack_queries(bench, threat, direction, tried) if len(tried) else None
+        found = attack_queries(encoded, threat, direction, tried) if len(tried) else None
         failures[direction] = {
             "right": len(right),
             "tried": len(tried),
-            **furthest(bench, direction, tried, found, count),
+            **furthest(encoded, direction, tried, found, count),
         }
     return failures
 
 
-def attack_queries(bench, threat, direction, queries):
+def attack_queries(encoded, threat, direction, queries):
     """Attacks some queries of a direction, see `encode_attacked` for what it returns."""
     modality = sides(direction)[0]
-    return encode_attacked(
-        bench.model,
-        bench.split,
-        modality,
-        threat.attack_on(modality),
-        bench.clean,
-        threat.objective,
-        batch_size=min(bench.settings["batch_size"], len(queries)),
-        indices=queries,
-        verbose=bench.settings["verbose"],
-    )
+    attack = threat.attack_on(modality)
+    return encode_attacked(encoded, modality, attack, threat.objective, queries=queries)
 
 
-def furthest(bench, direction, queries, found, count):
+def furthest(encoded, direction, queries, found, count):
     """Shows the queries that an attack moved the furthest.
 
     Args:
-        bench: A `Bench`.
+        encoded: An `EncodedSplit`.
         direction: String.
-        queries: Int array, ascending, the attacked ones, all at rank 1 when clean.
+        queries: Integer array, ascending, the attacked ones, all at rank 1 when clean.
         found: What `attack_queries` returns for them, or `None` if there is none.
-        count: Int, how many to show.
+        count: Integer, how many to show.
 
     Returns:
         Dict of `fallen`, how many lost rank 1, and `examples`, see `worst_failures`.
     """
     if found is None:
         return {"fallen": 0, "examples": []}
-    embeddings = np.array(bench.embeddings(sides(direction)[0]))
+    embeddings = np.array(encoded.embeddings(sides(direction)[0]))
     embeddings[queries] = found["embeddings"]
-    ranks = bench.rank(direction, queries=embeddings, only=queries).ranks
+    ranks = encoded.rank(direction, queries=embeddings, only=queries).ranks
     order = np.argsort(-ranks, kind="stable")[:count]
     captions = None
     if sides(direction)[0] == "texts":
-        captions = attacked_captions(bench.model, bench.split, queries, found)
+        captions = attacked_captions(encoded.model, encoded.split, queries, found)
     return {
         "fallen": int((ranks > 1).sum()),
         "examples": [
             {
                 "rank": (1, int(ranks[place])),
-                **_query(bench, queries, found, captions, place),
-                **_retrieved(bench, direction, queries[place], embeddings[queries[place]]),
+                **_query(encoded, queries, found, captions, place),
+                **_retrieved(encoded, direction, queries[place], embeddings[queries[place]]),
             }
             for place in order
             if ranks[place] > 1
@@ -118,26 +109,26 @@ def furthest(bench, direction, queries, found, count):
     }
 
 
-def _query(bench, queries, found, captions, place):
+def _query(encoded, queries, found, captions, place):
     if captions is not None:
         return dict(zip(("query", "adversarial_query"), captions[place]))
     return {
-        "query": show_item(bench.model, bench.split, "images", queries[place]),
+        "query": show_item(encoded.model, encoded.split, "images", queries[place]),
         "adversarial_query": found["adversarial_images"][place],
     }
 
 
-def _retrieved(bench, direction, query, moved):
+def _retrieved(encoded, direction, query, moved):
     """The right item that came first, and the wrong one that comes first now."""
     modality, items = sides(direction)
-    gallery, clean = bench.embeddings(items), bench.embeddings(modality)[query]
-    _, right = bench.relevance(direction).take(np.array([query]))
+    gallery, clean = encoded.embeddings(items), encoded.embeddings(modality)[query]
+    _, right = encoded.relevance(direction).take(np.array([query]))
     scores = gallery @ moved
     scores[right] = -np.inf
     before = right[np.argmax(gallery[right] @ clean)]
     return {
-        "before": show_item(bench.model, bench.split, items, before),
-        "after": show_item(bench.model, bench.split, items, int(np.argmax(scores))),
+        "before": show_item(encoded.model, encoded.split, items, before),
+        "after": show_item(encoded.model, encoded.split, items, int(np.argmax(scores))),
     }
 
 

@@ -2,6 +2,7 @@ import keras
 
 from rocmr_keras.attacks import joint
 from rocmr_keras.evaluation.encoding.groups import encode_joint
+from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
 from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
 
@@ -19,7 +20,7 @@ class Both(Protocol):
     Args:
         schedule: `"separate"`, `"sequential"`, `"co_attack"`, `"set_guidance"`,
             `"alternating"`, or `None`. Defaults to `None`.
-        groups_per_batch: Int, images with their captions that are attacked at once where
+        groups_per_batch: Integer, images with their captions that are attacked at once where
             there is a schedule. Defaults to `16`.
 
     Raises:
@@ -44,46 +45,34 @@ class Both(Protocol):
         if self.schedule is not None:
             self._joint(image_attack, text_attack, objective)
 
-    def run(self, bench, threat, ids=None):
+    def run(self, encoded, threat, ids=None):
         """Attacks and ranks.
 
         Args:
-            bench: A `Bench`.
+            encoded: An `EncodedSplit`.
             threat: A `Threat`.
-            ids: Int array, with a schedule the ids that are attacked; the rest stays
+            ids: Integer array, with a schedule the ids that are attacked; the rest stays
                 clean. Defaults to `None`, all of them.
 
         Returns:
             A `Result`.
         """
         images, texts, stalled, figures = (
-            self._one_after_the_other(bench, threat)
+            self._one_after_the_other(encoded, threat)
             if self.schedule is None
-            else self._together(bench, threat, ids)
+            else self._together(encoded, threat, ids)
         )
-        return Result(bench.rank_both(images, texts), stalled, figures)
+        return Result(encoded.rank_both(images, texts), stalled, figures)
 
-    def _one_after_the_other(self, bench, threat):
-        texts, texts_stalled = bench.attack(
-            threat, "texts", bench.embeddings("images"), bench.relevance("text_to_image")
-        )
-        images, images_stalled = bench.attack(
-            threat, "images", texts, bench.relevance("image_to_text")
-        )
+    def _one_after_the_other(self, encoded, threat):
+        texts, texts_stalled = encoded.attack(threat, "texts", encoded.searched("text_to_image"))
+        searched = SearchedGallery(texts, encoded.relevance("image_to_text"))
+        images, images_stalled = encoded.attack(threat, "images", searched)
         return images, texts, {"images": images_stalled, "texts": texts_stalled}, None
 
-    def _together(self, bench, threat, ids):
+    def _together(self, encoded, threat, ids):
         attack = self._joint(threat.image_attack, threat.text_attack, threat.objective)
-        found = encode_joint(
-            bench.model,
-            bench.split,
-            attack,
-            bench.clean,
-            self.groups_per_batch,
-            bench.settings["verbose"],
-            ids,
-            keep_inputs=False,
-        )
+        found = encode_joint(encoded, attack, self.groups_per_batch, ids, keep_inputs=False)
         attacked = found["embeddings"]
         figures = {"group_margins": found["losses"].tolist()}
         return attacked.images, attacked.texts, found["stalled_shares"], figures

@@ -1,5 +1,6 @@
 import keras
 
+from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
 from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
 from rocmr_keras.metrics.directions import CROSS_MODAL
@@ -19,14 +20,15 @@ class Gallery(Protocol):
     name = "gallery"
     default_objective = "similarity"
 
-    def run(self, bench, threat):
+    def run(self, encoded, threat):
         rankings, stalled = {}, {}
-        for direction in bench.directions:
+        for direction in encoded.directions:
             queries, items = sides(direction)
             if threat.attack_on(items) is None:
                 continue
-            sought_by = bench.relevance(direction).transpose()
-            found, share = bench.attack(threat, items, bench.embeddings(queries), sought_by)
+            sought_by = encoded.relevance(direction).transpose()
+            searched = SearchedGallery(encoded.embeddings(queries), sought_by)
+            found, share = encoded.attack(threat, items, searched)
             stalled[items if direction in CROSS_MODAL else direction] = share
-            rankings[direction] = bench.rank(direction, matches=found)
+            rankings[direction] = encoded.rank(direction, matches=found)
         return Result(rankings, stalled)

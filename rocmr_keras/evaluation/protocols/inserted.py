@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
 from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
 from rocmr_keras.metrics.directions import CROSS_MODAL
@@ -22,10 +23,10 @@ class Inserted(Protocol):
     result is a hub, and the skewness of how often an item is among the first `k`.
 
     Args:
-        num_hubs: Int, items to add. Defaults to `1`.
-        k: Int, the first results in which occurrences are counted for the skewness.
+        num_hubs: Integer, items to add. Defaults to `1`.
+        k: Integer, the first results in which occurrences are counted for the skewness.
             Defaults to `10`.
-        seed: Int, of the halves and of the items that hubs start from. Defaults to `0`.
+        seed: Integer, of the halves and of the items that hubs start from. Defaults to `0`.
 
     Raises:
         ValueError: If a number is not a positive integer, there are more hubs than items, or
@@ -59,18 +60,18 @@ class Inserted(Protocol):
                 "Leave `objective` out."
             )
 
-    def run(self, bench, threat):
+    def run(self, encoded, threat):
         rankings, stalled, hubs, clean = {}, {}, {}, {}
-        for direction in (name for name in CROSS_MODAL if name in bench.directions):
+        for direction in (name for name in CROSS_MODAL if name in encoded.directions):
             modality = sides(direction)[1]
             if threat.attack_on(modality) is None:
                 continue
-            seen, held_out = self._halves(bench.relevance(direction).counted)
-            found, stalled[modality] = self._make_hubs(bench, threat, direction, seen)
-            gallery = np.concatenate([bench.embeddings(modality), found])
-            clean[direction] = bench.rank(direction, only=held_out)
-            rankings[direction] = bench.rank(direction, gallery=gallery, only=held_out)
-            hubs[direction] = self._hub_figures(bench, direction, held_out, found)
+            seen, held_out = self._halves(encoded.relevance(direction).counted)
+            found, stalled[modality] = self._make_hubs(encoded, threat, direction, seen)
+            gallery = np.concatenate([encoded.embeddings(modality), found])
+            clean[direction] = encoded.rank(direction, only=held_out)
+            rankings[direction] = encoded.rank(direction, gallery=gallery, only=held_out)
+            hubs[direction] = self._hub_figures(encoded, direction, held_out, found)
         return Result(rankings, stalled, {"hubs": hubs, "clean": summary(clean)})
 
     def _halves(self, queries):
@@ -84,8 +85,8 @@ class Inserted(Protocol):
         middle = len(drawn) // 2
         return np.sort(drawn[:middle]), np.sort(drawn[middle:])
 
-    def _make_hubs(self, bench, threat, direction, seen):
-        queries, items = (bench.embeddings(side) for side in sides(direction))
+    def _make_hubs(self, encoded, threat, direction, seen):
+        queries, items = (encoded.embeddings(side) for side in sides(direction))
         if self.num_hubs > len(items):
             raise ValueError(
                 "Each hub starts from another item of the gallery. Received: "
@@ -97,11 +98,12 @@ class Inserted(Protocol):
         for start in starts:
             wanted[start] = np.arange(len(seen))
         aims = Relevance.from_lists(wanted, len(seen))
-        found, share = bench.attack(threat, sides(direction)[1], queries[seen], aims)
+        searched = SearchedGallery(queries[seen], aims)
+        found, share = encoded.attack(threat, sides(direction)[1], searched)
         return found[starts], share
 
-    def _hub_figures(self, bench, direction, held_out, hubs):
-        queries, items = (bench.embeddings(side) for side in sides(direction))
+    def _hub_figures(self, encoded, direction, held_out, hubs):
+        queries, items = (encoded.embeddings(side) for side in sides(direction))
         queries = queries[held_out]
         return {
             "hub_share": hub_share(queries, items, hubs),

@@ -7,18 +7,18 @@ class Protocol:
     Attributes:
         name: String, as reports call it.
         default_objective: String, what the attacks maximise unless told otherwise.
-        needs_both: Bool, whether both modalities must have an attack.
+        needs_both: Boolean, whether both modalities must have an attack.
     """
 
     name = None
     default_objective = "contrastive"
     needs_both = False
 
-    def run(self, bench, threat):
+    def run(self, encoded, threat):
         """Attacks and ranks.
 
         Args:
-            bench: A `Bench`.
+            encoded: An `EncodedSplit`.
             threat: A `Threat`.
 
         Returns:

@@ -16,15 +16,13 @@ class Query(Protocol):
 
     name = "query"
 
-    def run(self, bench, threat):
+    def run(self, encoded, threat):
         rankings, stalled = {}, {}
-        for direction in bench.directions:
-            queries, items = sides(direction)
+        for direction in encoded.directions:
+            queries = sides(direction)[0]
             if threat.attack_on(queries) is None:
                 continue
-            found, share = bench.attack(
-                threat, queries, bench.embeddings(items), bench.relevance(direction)
-            )
+            found, share = encoded.attack(threat, queries, encoded.searched(direction))
             stalled[queries if direction in CROSS_MODAL else direction] = share
-            rankings[direction] = bench.rank(direction, queries=found)
+            rankings[direction] = encoded.rank(direction, queries=found)
         return Result(rankings, stalled)

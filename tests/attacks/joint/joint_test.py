@@ -58,11 +58,16 @@ def clean(model, images):
 
 
 @pytest.fixture(scope="module")
-def run(model, batch, clean):
+def galleries(clean):
+    return joint.Galleries(*clean, IDS["image"], IDS["text"])
+
+
+@pytest.fixture(scope="module")
+def run(model, batch, galleries):
     """Runs a joint attack eagerly, for compiling takes its time; returns NumPy."""
 
     def run(attack, batch=batch):
-        encoder = joint.JointEncoder(model, attack, *clean, IDS["image"], IDS["text"], 3)
+        encoder = joint.JointEncoder(model, attack, galleries, 3)
         encoder.run_eagerly = True
         return encoder.predict_on_batch(batch)
 
@@ -152,16 +157,16 @@ def test_what_fills_up_the_batch_changes_nothing(name, found, run, build, batch)
 
 
 @pytest.fixture(scope="module")
-def find_images(batch, clean, model):
+def find_images(batch, galleries, model):
     """The images that a schedule finds with steps that no rounding to signs makes equal."""
 
     def find_images(name, token_ids=batch["token_ids"]):
-        galleries = [ops.convert_to_tensor(value) for value in (*clean, *IDS.values())]
+        tensors = joint.Galleries(*map(ops.convert_to_tensor, galleries))
         known = {**batch, "token_ids": token_ids, "padding_mask": token_ids != 0}
         known = {key: ops.convert_to_tensor(value) for key, value in known.items()}
         pgd = PGD(1.0, num_steps=2, norm="l2", seed=0)
         attack = KINDS[name](pgd, TokenSubstitution(1, 1, seed=0))
-        found = attack.search(joint.Scene(model, known, *galleries, 3))
+        found = attack.search(joint.GroupBatch(model, known, tensors, 3))
         return ops.convert_to_numpy(found["images"])
 
     return find_images
@@ -179,10 +184,10 @@ def test_co_attack_shows_an_image_its_first_caption_alone(name, blind, find_imag
     assert not np.array_equal(images[0], find_images(name, first)[0])
 
 
-def test_the_other_captions_of_a_pair_are_no_rivals(model, batch, clean):
-    galleries = [ops.convert_to_tensor(value) for value in (*clean, *IDS.values())]
-    scene = joint.Scene(model, {**batch}, *galleries, 3)
-    target = scene._image_target(scene.encode_texts(batch["token_ids"]), paired=True)
+def test_the_other_captions_of_a_pair_are_no_rivals(model, batch, clean, galleries):
+    tensors = joint.Galleries(*map(ops.convert_to_tensor, galleries))
+    groups = joint.GroupBatch(model, {**batch}, tensors, 3)
+    target = groups._image_target(groups.encode_texts(batch["token_ids"]), paired=True)
     expected = clean[0][[0, 1, 2, 3, 0]] @ clean[1].T
     expected[[0, 4], 1] = expected[3, 4] = -1.0
     found = target.similarities(ops.convert_to_tensor(clean[0][[0, 1, 2, 3, 0]]))[0]

@@ -5,26 +5,29 @@ from keras import ops
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks.joint import Sequential
-from rocmr_keras.evaluation import encode
+from rocmr_keras.evaluation import EncodedSplit
 from rocmr_keras.evaluation import encode_joint
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture(scope="module")
-def clean(model, split):
-    return encode(model, split, batch_size=4, verbose=0)
+def encoded(model, split):
+    return EncodedSplit(model, split, batch_size=4, verbose=0)
 
 
 @pytest.fixture(scope="module")
-def run(model, split, clean):
+def clean(encoded):
+    return encoded.clean
+
+
+@pytest.fixture(scope="module")
+def run(encoded):
     def run(groups_per_batch, keep_inputs=True):
         pgd = PGD(0.2, num_steps=3, random_start=False)
         # All swaps: fewer would leave out one of several that look alike to first order.
         attack = Sequential(pgd, TokenSubstitution(1, num_candidates=60, look_ahead=False))
-        return encode_joint(
-            model, split, attack, clean, groups_per_batch, verbose=0, keep_inputs=keep_inputs
-        )
+        return encode_joint(encoded, attack, groups_per_batch, keep_inputs=keep_inputs)
 
     return run
 
@@ -71,10 +74,10 @@ def test_groups_do_not_depend_on_each_other(found, run):
         )
 
 
-def test_only_some_ids_are_attacked(found, model, split, clean):
+def test_only_some_ids_are_attacked(found, encoded, clean):
     pgd = PGD(0.2, num_steps=3, random_start=False)
     attack = Sequential(pgd, TokenSubstitution(1, num_candidates=60, look_ahead=False))
-    some = encode_joint(model, split, attack, clean, 4, verbose=0, ids=[4, 1])
+    some = encode_joint(encoded, attack, 4, ids=[4, 1])
     np.testing.assert_array_equal(some["ids"], [1, 4])
     np.testing.assert_allclose(some["losses"], found["losses"][[1, 4]], atol=1e-5)
     left = ~np.isin(clean.image_ids, [1, 4])

@@ -4,64 +4,28 @@ import pytest
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
-from rocmr_keras.evaluation import encode
+from rocmr_keras.evaluation import EncodedSplit
 from rocmr_keras.evaluation import encode_attacked
-from rocmr_keras.metrics import query_ranks
 
 PALE = [2, 4]
 
 
 @pytest.fixture(scope="module")
-def clean(model, split):
-    return encode(model, split, batch_size=4, verbose=0)
+def encoded(model, split):
+    return EncodedSplit(model, split, batch_size=4, verbose=0)
 
 
-def naive_rank(scores, is_positive):
-    """One plus the negatives that score at least as high as the best positive."""
-    return 1 + int(np.sum(scores[~is_positive] >= scores[is_positive].max()))
-
-
-def test_embeddings_are_those_of_the_model(clean, model, split):
-    images = split.images.astype("float32") / 255
-    expected = images.mean(axis=(1, 2)) - 0.5
-    expected /= np.linalg.norm(expected, axis=-1, keepdims=True)
-    np.testing.assert_allclose(clean.images, expected, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(clean.texts, axis=1), 1.0, atol=1e-5)
-    assert clean.texts.shape == (10, 3)
-    np.testing.assert_array_equal(clean.image_ids, split.image_ids)
-    np.testing.assert_array_equal(clean.text_ids, split.caption_image_ids)
-    # "a red square" and "the red thing".
-    np.testing.assert_allclose(clean.texts[0], clean.texts[6], atol=1e-6)
-
-
-@pytest.mark.processor
-def test_ranks_equal_the_naive_ones(clean):
-    scores = clean.images @ clean.texts.T
-    expected = [naive_rank(row, clean.text_ids == id_) for row, id_ in zip(scores, clean.image_ids)]
-    ranks = query_ranks(clean.images, clean.texts, clean.image_ids, clean.text_ids)
-    assert ranks.tolist() == expected
-    assert expected[:6] == [1] * 6 and expected[6] > 1
-
-
-@pytest.mark.processor
-def test_what_fills_the_last_batch_does_not_leak(clean, model, split):
-    whole = encode(model, split, batch_size=10, verbose=0)
-    np.testing.assert_allclose(clean.images, whole.images, atol=1e-6)
-    np.testing.assert_allclose(clean.texts, whole.texts, atol=1e-6)
-
-
-def attack_images(model, split, clean, batch_size, **options):
+def attack_images(encoded, **options):
     attack = PGD(0.2, num_steps=3, random_start=False)
-    settings = {"batch_size": batch_size, "verbose": 0, **options}
-    return encode_attacked(model, split, "images", attack, clean, **settings)
+    return encode_attacked(encoded, "images", attack, **options)
 
 
 @pytest.fixture(scope="module")
-def attacked(model, split, clean):
-    return attack_images(model, split, clean, 4)
+def attacked(encoded):
+    return attack_images(encoded)
 
 
-def test_attacked_images_stay_in_the_budget_and_flip_the_pale_ones(attacked, split, clean):
+def test_attacked_images_stay_in_the_budget_and_flip_the_pale_ones(attacked, split):
     images = split.images.astype("float32") / 255
     found = attacked["adversarial_images"]
     assert found.shape == images.shape
@@ -75,28 +39,28 @@ def test_attacked_images_stay_in_the_budget_and_flip_the_pale_ones(attacked, spl
 
 
 @pytest.mark.processor
-def test_the_batch_size_changes_nothing(attacked, model, split, clean):
-    again = attack_images(model, split, clean, 7)
+def test_the_batch_size_changes_nothing(attacked, encoded):
+    again = attack_images(encoded.batched(7))
     np.testing.assert_allclose(
         again["adversarial_images"], attacked["adversarial_images"], atol=1e-6
     )
     np.testing.assert_allclose(again["embeddings"], attacked["embeddings"], atol=1e-5)
 
 
-def test_the_attacked_images_can_be_left_out(attacked, model, split, clean):
-    found = attack_images(model, split, clean, 4, keep_inputs=False)
+def test_the_attacked_images_can_be_left_out(attacked, encoded):
+    found = attack_images(encoded, keep_inputs=False)
     assert set(found) == {"embeddings", "stalled_share"}
     np.testing.assert_array_equal(found["embeddings"], attacked["embeddings"])
 
 
-def test_indices_choose_the_queries(attacked, model, split, clean):
-    found = attack_images(model, split, clean, 4, indices=np.array([5, 2]))
+def test_some_queries_in_any_order(attacked, encoded):
+    found = attack_images(encoded, queries=np.array([5, 2]))
     np.testing.assert_allclose(found["embeddings"], attacked["embeddings"][[5, 2]], atol=1e-5)
 
 
-def test_attacked_tokens(model, split, clean, preprocessor):
+def test_attacked_tokens(encoded, split, preprocessor):
     attack = TokenSubstitution(1, num_candidates=8)
-    found = encode_attacked(model, split, "texts", attack, clean, batch_size=10, verbose=0)
+    found = encode_attacked(encoded.batched(10), "texts", attack)
     tokens = preprocessor.tokenize(split.captions)["token_ids"]
     changed = found["adversarial_token_ids"] != tokens
     assert (changed.sum(axis=1) == 1).all()
@@ -104,16 +68,13 @@ def test_attacked_tokens(model, split, clean, preprocessor):
     np.testing.assert_array_equal(found["adversarial_token_ids"].dtype, np.int32)
 
 
-def test_the_attack_given_is_not_used_up(model, split, clean):
+def test_the_attack_given_is_not_used_up(encoded):
     attack = EmbeddingPGD(0.9, num_steps=1, seed=4)
-    runs = [
-        encode_attacked(model, split, "texts", attack, clean, batch_size=10, verbose=0)
-        for _ in range(2)
-    ]
+    runs = [encode_attacked(encoded.batched(10), "texts", attack) for _ in range(2)]
     np.testing.assert_array_equal(runs[0]["text_perturbation"], runs[1]["text_perturbation"])
     assert attack.stalled_share == 0.0
 
 
-def test_an_attack_on_the_other_side_is_an_error(model, split, clean):
+def test_an_attack_on_the_other_side_is_an_error(encoded):
     with pytest.raises(ValueError, match="`attack` must perturb texts. Received: PGD"):
-        encode_attacked(model, split, "texts", PGD(0.1), clean, verbose=0)
+        encode_attacked(encoded, "texts", PGD(0.1))

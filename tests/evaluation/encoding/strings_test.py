@@ -9,12 +9,11 @@ from rocmr_keras.attacks import CharacterEdits
 from rocmr_keras.attacks import RandomCharacterEdits
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import objectives
+from rocmr_keras.evaluation import EncodedSplit
 from rocmr_keras.evaluation import Threat
-from rocmr_keras.evaluation import encode
 from rocmr_keras.evaluation import encode_attacked
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation.encoding.strings import StringScores
-from rocmr_keras.metrics import Relevance
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -23,25 +22,24 @@ ATTACK = CharacterEdits(num_positions=3, alphabet="ax")
 
 
 @pytest.fixture(scope="module")
-def clean(model, split):
-    return encode(model, split, batch_size=10, verbose=0)
+def encoded(model, split):
+    return EncodedSplit(model, split, batch_size=10, verbose=0)
 
 
-def attack_texts(model, split, clean, attack=ATTACK, batch_size=10, **options):
-    settings = {"objective": "margin", "verbose": 0, **options}
-    return encode_attacked(model, split, "texts", attack, clean, batch_size=batch_size, **settings)
+def attack_texts(encoded, attack=ATTACK, **options):
+    return encode_attacked(encoded, "texts", attack, "margin", **options)
 
 
 @pytest.fixture(scope="module")
-def attacked(model, split, clean):
-    return attack_texts(model, split, clean)
+def attacked(encoded):
+    return attack_texts(encoded)
 
 
 @pytest.mark.parametrize("objective", ["margin", "contrastive", "embedding_distance"])
-def test_scores_are_the_losses_of_the_owner(objective, model, split, clean):
+def test_scores_are_the_losses_of_the_owner(objective, model, split, encoded):
     captions, ids = split.captions[:3], np.asarray(split.caption_image_ids)[:3]
-    relevance = Relevance.from_ids(clean.text_ids, clean.image_ids)
-    scores = StringScores(model, objective, clean.images, relevance, chunk_size=4)
+    clean, searched = encoded.clean, encoded.searched("text_to_image")
+    scores = StringScores(model, objective, searched, batch_size=4)
     strings = ["a red square", "a blue thing", "tiny", "a red square", "cyan red"]
     owners = np.array([0, 0, 2, 1, 1])
     found = scores.score_for(captions, np.arange(3))(strings, owners)
@@ -56,7 +54,7 @@ def test_scores_are_the_losses_of_the_owner(objective, model, split, clean):
     assert len(set(np.round(found, 3))) >= 3
 
 
-def test_captions_lose_their_colour(attacked, model, split, clean):
+def test_captions_lose_their_colour(attacked, model, split):
     captions = attacked["adversarial_captions"]
     assert set(attacked) == {"embeddings", "adversarial_captions", "stalled_share"}
     assert len(captions) == 10 and all(isinstance(caption, str) for caption in captions)
@@ -67,9 +65,8 @@ def test_captions_lose_their_colour(attacked, model, split, clean):
     np.testing.assert_allclose(attacked["embeddings"], 0.0, atol=1e-5)
 
 
-def test_no_caption_is_weaker_than_the_clean_one(attacked, model, split, clean):
-    relevance = Relevance.from_ids(clean.text_ids, clean.image_ids)
-    scores = StringScores(model, "margin", clean.images, relevance)
+def test_no_caption_is_weaker_than_the_clean_one(attacked, model, split, encoded):
+    scores = StringScores(model, "margin", encoded.searched("text_to_image"))
     score = scores.score_for(split.captions, np.arange(10))
     before = score(split.captions, np.arange(10))
     after = score(attacked["adversarial_captions"], np.arange(10))
@@ -77,15 +74,15 @@ def test_no_caption_is_weaker_than_the_clean_one(attacked, model, split, clean):
 
 
 @pytest.mark.processor
-def test_batches_and_indices_change_nothing(attacked, model, split, clean):
-    again = attack_texts(model, split, clean, batch_size=4, indices=np.array([7, 0, 3, 9, 1]))
+def test_batches_and_indices_change_nothing(attacked, encoded):
+    again = attack_texts(encoded.batched(4), queries=np.array([7, 0, 3, 9, 1]))
     expected = [attacked["adversarial_captions"][index] for index in (7, 0, 3, 9, 1)]
     assert again["adversarial_captions"] == expected
 
 
-def test_the_attack_given_is_not_used_up(model, split, clean):
+def test_the_attack_given_is_not_used_up(encoded):
     attack = RandomCharacterEdits(seed=3)
-    first, second = (attack_texts(model, split, clean, attack) for _ in range(2))
+    first, second = (attack_texts(encoded, attack) for _ in range(2))
     assert first["adversarial_captions"] == second["adversarial_captions"]
 
 
@@ -101,9 +98,9 @@ def test_evaluate(model, split):
     assert budget == {"attack": "CharacterEdits", **ATTACK.get_config()}
 
 
-def test_strings_and_images_do_not_mix(model, split, clean):
+def test_strings_and_images_do_not_mix(encoded):
     with pytest.raises(ValueError, match="`attack` must perturb images. Received: CharacterEdits"):
-        encode_attacked(model, split, "images", ATTACK, clean, verbose=0)
+        encode_attacked(encoded, "images", ATTACK)
     with pytest.raises(ValueError, match="`image_attack` must perturb"):
         Threat(image_attack=ATTACK)
     Threat(PGD(0.1), ATTACK, protocol="both")

@@ -5,7 +5,7 @@ import pytest
 
 from rocmr_keras.evaluation import auto_attack
 from rocmr_keras.evaluation import auto_attack_failures
-from rocmr_keras.evaluation.auto_attack import VERSIONS
+from rocmr_keras.evaluation.auto_attack_stages import VERSIONS
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -55,7 +55,7 @@ def test_each_caption_is_shown_under_the_attack_that_did_it(model, split, texts)
 
 
 def test_the_pale_images_are_shown(model, split, images):
-    """A budget of 0.2 takes them and them only, see `evaluate_test`."""
+    """A budget of 0.2 takes them and them only, see `recall_report_test`."""
     (found,) = auto_attack_failures(model, split, images, batch_size=4).values()
     assert (found["right"], found["tried"], found["fallen"]) == (6, 6, 2)
     assert len(found["examples"]) == 2

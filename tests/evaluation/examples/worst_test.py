@@ -18,7 +18,7 @@ def worst_failures(*args, **settings):
 
 
 def test_the_pale_images_fall(model, split):
-    """Six of seven are right when clean, the two pale ones are lost, see `evaluate_test`."""
+    """Six of seven are right when clean, the two pale ones are lost, see `recall_report_test`."""
     attack = PGD(0.2, num_steps=3, random_start=False, seed=0)
     (found,) = worst_failures(model, split, attack).values()
     assert (found["right"], found["tried"], found["fallen"]) == (6, 6, 2)

@@ -1,14 +1,14 @@
 """A larger budget of any kind is never weaker, and the largest leaves nothing."""
 
-from rocmr_keras.evaluation.audit.probe import DIRECTION
-from rocmr_keras.evaluation.audit.verdict import not_weaker
-from rocmr_keras.evaluation.audit.verdict import verdict
+from rocmr_keras.evaluation.masking_audit.judgement import not_weaker
+from rocmr_keras.evaluation.masking_audit.judgement import verdict
+from rocmr_keras.evaluation.masking_audit.probe import DIRECTION
 
 
 def more_steps(probe):
-    few = max(1, probe.num_steps // 4)
+    few = max(1, probe.budget.num_steps // 4)
     found = probe.attack(probe.pgd(num_steps=few))[0]
-    what = f"{few} steps, then {probe.num_steps}"
+    what = f"{few} steps, then {probe.budget.num_steps}"
     return not_weaker(probe, probe.white_box["full"], found, what)
 
 
@@ -26,7 +26,7 @@ def larger_epsilon(probe):
 
 def huge_epsilon(probe):
     """With every pixel free, the query is lost: better than chance is a fault of the attack."""
-    relevance = probe.bench.relevance(DIRECTION)
+    relevance = probe.encoded.relevance(DIRECTION)
     chance = float((relevance.counts / relevance.num_items).mean())
     recall = probe.recall_at_1(probe.white_box["huge"].embeddings)
     explanation = (

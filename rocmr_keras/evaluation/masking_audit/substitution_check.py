@@ -4,8 +4,7 @@ from keras import ops
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
-from rocmr_keras.attacks import objectives
-from rocmr_keras.evaluation.audit.verdict import verdict
+from rocmr_keras.evaluation.masking_audit.judgement import verdict
 
 _NUM_TEXTS, _NUM_TOKENS, _NUM_CANDIDATES = 4, 24, 32
 _LEAST_SHARE = 0.9
@@ -30,22 +29,23 @@ class _Case:
     """A few captions against all images, and a random part of the vocabulary."""
 
     def __init__(self, probe):
-        model, bench = probe.model, probe.bench
-        rows = np.arange(min(_NUM_TEXTS, len(probe.split.captions)))
-        tokens = model.preprocessor.tokenize([probe.split.captions[row] for row in rows])
+        encoded = probe.encoded
+        model, captions = encoded.model, encoded.split.captions
+        rows = np.arange(min(_NUM_TEXTS, len(captions)))
+        tokens = model.preprocessor.tokenize([captions[row] for row in rows])
         self.model = model
         self.token_ids = np.asarray(tokens["token_ids"])
         self.padding_mask = np.asarray(tokens["padding_mask"])
-        self.objective = objectives.get(probe.objective)
+        self.objective = probe.budget.objective
         self.target = Target(
-            ops.convert_to_tensor(bench.clean.images, "float32"),
-            ops.convert_to_tensor(bench.relevance("text_to_image").mask(rows)),
+            ops.convert_to_tensor(encoded.clean.images, "float32"),
+            ops.convert_to_tensor(encoded.relevance("text_to_image").mask(rows)),
             scale=ops.stop_gradient(ops.convert_to_tensor(model.scale())),
-            clean=ops.convert_to_tensor(bench.clean.texts[rows], "float32"),
+            clean=ops.convert_to_tensor(encoded.clean.texts[rows], "float32"),
         )
         table = model.text_encoder.embedding_table
         ordinary = np.setdiff1d(np.arange(table.shape[0]), model.special_token_ids)
-        drawn = np.random.default_rng(probe.seed).permutation(ordinary)[:_NUM_TOKENS]
+        drawn = np.random.default_rng(probe.budget.seed).permutation(ordinary)[:_NUM_TOKENS]
         allowed = np.isin(np.arange(table.shape[0]), drawn)
         self.vocabulary = Vocabulary(
             model.embed_tokens, ops.convert_to_tensor(table), ops.convert_to_tensor(allowed)

@@ -6,7 +6,7 @@ from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import auto_attack
 from rocmr_keras.evaluation import evaluate
-from rocmr_keras.evaluation.auto_attack import VERSIONS
+from rocmr_keras.evaluation.auto_attack_stages import VERSIONS
 from rocmr_keras.evaluation.protocols import Both
 from rocmr_keras.reports import format_report
 

@@ -1,9 +1,10 @@
-from rocmr_keras.attacks import objectives
-from rocmr_keras.evaluation.audit import budget_checks
-from rocmr_keras.evaluation.audit import invariance_checks
-from rocmr_keras.evaluation.audit import rival_checks
-from rocmr_keras.evaluation.audit.probe import Probe
-from rocmr_keras.evaluation.audit.substitution_check import token_search
+from rocmr_keras.evaluation.encoded_split import EncodedSplit
+from rocmr_keras.evaluation.masking_audit import budget_checks
+from rocmr_keras.evaluation.masking_audit import invariance_checks
+from rocmr_keras.evaluation.masking_audit import rival_checks
+from rocmr_keras.evaluation.masking_audit.audit_budget import AuditBudget
+from rocmr_keras.evaluation.masking_audit.probe import Probe
+from rocmr_keras.evaluation.masking_audit.substitution_check import token_search
 
 CHECKS = {
     "deterministic": invariance_checks.deterministic,
@@ -22,23 +23,11 @@ CHECKS = {
 }
 
 
-def audit(
-    model,
-    split,
-    epsilon,
-    objective="contrastive",
-    num_steps=20,
-    num_queries=200,
-    source=None,
-    checks=None,
-    batch_size=64,
-    seed=0,
-    verbose=1,
-):
+def audit(model, split, epsilon, source=None, checks=None, batch_size=64, verbose=1, **budget):
     """Looks for signs that a model hides its gradients instead of being robust.
 
-    A defence that breaks the attack, not what the attacker could do, shows in contradictions:
-    more effort that does less, less knowledge that does more. Passing proves nothing, but
+    Where a defence only breaks the attack, results contradict each other: a larger budget
+    does less harm, or an attack without gradients does more. Passing proves nothing, but
     failing a check means that the figures of `evaluate` are too good. Attacks are PGD in
     the maximum norm on image queries, under the protocol `"query"`, and one token
     substitution on a few texts.
@@ -47,17 +36,16 @@ def audit(
         model: A `DualEncoder` with a preprocessor, or an `Adapter`.
         split: A `rocmr_keras.data.Split`; a hundred images are enough (`split.subset(100)`).
         epsilon: Float in (0, 1], the budget, as in `PGD`.
-        objective: Name or callable that is maximised, the one that was used in `evaluate`.
-            Defaults to `"contrastive"`.
-        num_steps: Int, gradient steps. Defaults to `20`.
-        num_queries: Int, steps of the gradient-free attack. Defaults to `200`.
         source: Another model of the same image size, for the check `beats_transfer`, which
             is left out without it. Defaults to `None`.
         checks: List of names of checks to run, see `CHECKS`; all by default.
             Defaults to `None`.
-        batch_size: Int. Defaults to `64`.
-        seed: Int. Defaults to `0`.
+        batch_size: Integer. Defaults to `64`.
         verbose: `1` to print each verdict as it comes, `0` for silence. Defaults to `1`.
+        **budget: The rest of the budget: `objective`, name or callable, the one that was used
+            in `evaluate`, by default `"contrastive"`; `num_steps`, integer, gradient steps, by
+            default `20`; `num_queries`, integer, steps of the gradient-free attack, by
+            default `200`; `seed`, integer, by default `0`.
 
     Returns:
         Dict of plain values: `passed`, whether all checks did; `checks`, from a name to a
@@ -80,10 +68,10 @@ def audit(
         (arXiv:1902.06705).
     """
     names = list(CHECKS) if checks is None else list(checks)
-    _check(epsilon, names)
-    probe = Probe(
-        model, split, epsilon, objective, num_steps, num_queries, source, batch_size, seed
-    )
+    _check_names(names)
+    budget = AuditBudget(epsilon, **budget)
+    encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=0)
+    probe = Probe(encoded, budget, source)
     results = {}
     for name in names:
         result = CHECKS[name](probe)
@@ -92,17 +80,10 @@ def audit(
         results[name] = result
         if verbose:
             print(_line(name, result))
-    objective = getattr(objectives.get(objective), "__name__", str(objective))
     return {
         "passed": all(result["verdict"] == "pass" for result in results.values()),
         "checks": results,
-        "budget": {
-            "epsilon": epsilon,
-            "objective": objective,
-            "num_steps": num_steps,
-            "num_queries": num_queries,
-            "seed": seed,
-        },
+        "budget": budget.describe(),
     }
 
 
@@ -125,12 +106,7 @@ def _line(name, result):
     return f"{result['verdict']}  {name:<20}{result['figure']:>10.4f}  {result['explanation']}"
 
 
-def _check(epsilon, names):
-    if not isinstance(epsilon, (int, float)) or not 0 < epsilon <= 1:
-        raise ValueError(
-            "`epsilon` must be in (0, 1], in units of images in [0, 1]. Received: "
-            f"epsilon={epsilon!r}. Write e.g. 8 / 255."
-        )
+def _check_names(names):
     unknown = [name for name in names if name not in CHECKS]
     if unknown:
         raise ValueError(

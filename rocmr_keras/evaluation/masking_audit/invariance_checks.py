@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from rocmr_keras.evaluation.audit.verdict import SLACK
-from rocmr_keras.evaluation.audit.verdict import verdict
+from rocmr_keras.evaluation.masking_audit.judgement import SLACK
+from rocmr_keras.evaluation.masking_audit.judgement import verdict
 
 # At its own temperature an attack has at least this share of its strength at any other.
 _LEAST_STRENGTH = 0.8
@@ -12,7 +12,7 @@ _LEAST_STRENGTH = 0.8
 
 def temperature(probe):
     """Strength is measured by the margin, which no temperature changes."""
-    clean = probe.loss(probe.bench.clean.images, "margin")
+    clean = probe.loss(probe.encoded.clean.images, "margin")
     own = probe.loss(probe.white_box["full"].embeddings, "margin") - clean
     others = []
     for factor in (0.1, 10.0):
@@ -29,7 +29,7 @@ def temperature(probe):
 
 def batch_size(probe):
     """Without a random start, the same attack in batches of two sizes."""
-    sizes = probe.bench.settings["batch_size"], probe.bench.settings["batch_size"] // 2 + 1
+    sizes = probe.encoded.batch_size, probe.encoded.batch_size // 2 + 1
     losses = [
         probe.attack(probe.pgd(random_start=False), batch_size=size)[0].loss for size in sizes
     ]
@@ -42,8 +42,8 @@ def batch_size(probe):
 
 
 def deterministic(probe):
-    model, split = probe.model, probe.split
-    count = probe.bench.settings["batch_size"]
+    model, split = probe.encoded.model, probe.encoded.split
+    count = probe.encoded.batch_size
     images = ops.convert_to_tensor(model.preprocessor.load_images(list(split.images[:count])))
     tokens = model.preprocessor.tokenize(split.captions[:count])
     differences = [
@@ -58,7 +58,7 @@ def deterministic(probe):
 
 
 def unit_length(probe):
-    clean = probe.bench.clean
+    clean = probe.encoded.clean
     norms = np.linalg.norm(np.concatenate([clean.images, clean.texts]), axis=1)
     furthest = float(np.abs(norms - 1.0).max())
     explanation = (

@@ -6,13 +6,13 @@ from rocmr_keras.attacks import CharacterChoice
 from rocmr_keras.attacks import CharacterEdits
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
-from rocmr_keras.evaluation.examples import drawn
+from rocmr_keras.evaluation.examples import at_random
 from rocmr_keras.reports.pictures.changes import changed_words
 
 
 @pytest.fixture(scope="module")
 def rows(model, split):
-    return drawn.retrieval_rows(model, split, count=5, seed=1)
+    return at_random.retrieval_rows(model, split, count=5, seed=1)
 
 
 def test_rows_hold_what_the_sheet_shows(rows):
@@ -43,15 +43,15 @@ def same(first, second):
 
 
 def test_rows_depend_on_the_seed_alone(rows, model, split):
-    assert same(drawn.retrieval_rows(model, split, count=5, seed=1), rows)
-    assert not same(drawn.retrieval_rows(model, split, count=5, seed=2), rows)
+    assert same(at_random.retrieval_rows(model, split, count=5, seed=1), rows)
+    assert not same(at_random.retrieval_rows(model, split, count=5, seed=2), rows)
 
 
 @pytest.fixture(scope="module")
 def draw_pairs(model, split):
     def draw_pairs(count):
         attacks = PGD(0.2, num_steps=3, seed=0), TokenSubstitution(1, num_candidates=8)
-        return drawn.adversarial_pairs(model, split, *attacks, count=count, seed=1)
+        return at_random.adversarial_pairs(model, split, *attacks, count=count, seed=1)
 
     return draw_pairs
 
@@ -82,7 +82,7 @@ def test_pairs_are_reproducible_and_no_more_than_there_are(pairs, draw_pairs):
 
 def test_edited_characters_are_in_the_caption_as_it_was_written(model, split):
     attacks = PGD(0.2, num_steps=1, seed=0), CharacterEdits(1, seed=0)
-    for pair in drawn.adversarial_pairs(model, split, *attacks, count=4, seed=1):
+    for pair in at_random.adversarial_pairs(model, split, *attacks, count=4, seed=1):
         assert pair["caption"] in split.captions
         # One edit: the lengths differ by one at most, and all but one place is as it was.
         before, after = pair["caption"], pair["adversarial_caption"]
@@ -99,4 +99,4 @@ def test_attacks_that_do_not_fit_are_refused(model, split):
         (PGD, CharacterEdits(), "be an attack, not its class. Received: image_attack=PGD"),
     ):
         with pytest.raises(ValueError, match=f"must {message}"):
-            drawn.adversarial_pairs(model, split, image_attack, text_attack)
+            at_random.adversarial_pairs(model, split, image_attack, text_attack)

@@ -7,7 +7,7 @@ from keras import ops
 
 from rocmr_keras.evaluation import audit
 from rocmr_keras.evaluation import format_audit
-from rocmr_keras.evaluation.audit import CHECKS
+from rocmr_keras.evaluation.masking_audit import CHECKS
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 

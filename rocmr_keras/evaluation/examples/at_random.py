@@ -4,7 +4,8 @@ import numpy as np
 
 from rocmr_keras.attacks.checks import QUERY_KEYS
 from rocmr_keras.attacks.checks import check_attack
-from rocmr_keras.evaluation.encoding.queries import encode
+from rocmr_keras.evaluation.encoded_split import EncodedSplit
+from rocmr_keras.evaluation.encoding.embeddings import encode
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
 from rocmr_keras.metrics.ranks import query_ranks
 
@@ -15,9 +16,9 @@ def retrieval_rows(model, split, count=6, seed=0, verbose=0):
     Args:
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
-        count: Int, rows in all: the first half text queries, the rest image queries.
+        count: Integer, rows in all: the first half text queries, the rest image queries.
             Defaults to `6`.
-        seed: Int. The queries are a random draw, not a choice of nice ones.
+        seed: Integer. The queries are a random draw, not a choice of nice ones.
             Defaults to `0`.
         verbose: `1` for progress bars. Defaults to `0`.
 
@@ -67,8 +68,8 @@ def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
         split: A `rocmr_keras.data.Split`.
         image_attack: An `ImageAttack`.
         text_attack: A `TokenAttack` or a `StringAttack`.
-        count: Int, pairs, fewer if there are not as many. Defaults to `5`.
-        seed: Int, of the draw among the pairs whose caption ranks an image of its
+        count: Integer, pairs, fewer if there are not as many. Defaults to `5`.
+        seed: Integer, of the draw among the pairs whose caption ranks an image of its
             own first; all pairs where there is none. Defaults to `0`.
 
     Returns:
@@ -79,20 +80,16 @@ def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
     """
     check_attack("image_attack", image_attack, "images", batch_keys=QUERY_KEYS)
     check_writes_text(text_attack)
-    clean = encode(model, split, verbose=0)
+    encoded = EncodedSplit(model, split, verbose=0)
+    clean = encoded.clean
     ranks = query_ranks(clean.texts, clean.images, clean.text_ids, clean.image_ids)
     eligible = np.flatnonzero(ranks == 1) if (ranks == 1).any() else np.arange(len(ranks))
     rng = np.random.default_rng(seed)
     texts = rng.permutation(eligible)[:count]
     images = [np.flatnonzero(clean.image_ids == clean.text_ids[index])[0] for index in texts]
     images = np.asarray(images)
-    settings = {"batch_size": len(texts), "verbose": 0}
-    attacked_images = encode_attacked(
-        model, split, "images", image_attack, clean, indices=images, **settings
-    )
-    attacked_texts = encode_attacked(
-        model, split, "texts", text_attack, clean, indices=texts, **settings
-    )
+    attacked_images = encode_attacked(encoded, "images", image_attack, queries=images)
+    attacked_texts = encode_attacked(encoded, "texts", text_attack, queries=texts)
     captions = attacked_captions(model, split, texts, attacked_texts)
     attacked = zip(attacked_images["embeddings"], attacked_texts["embeddings"])
     return [
@@ -115,7 +112,7 @@ def attacked_captions(model, split, indices, found):
     Args:
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
-        indices: Int array, the captions.
+        indices: Integer array, the captions.
         found: Dict, as `encode_attacked` returns it for them.
 
     Returns:

@@ -1,4 +1,4 @@
-from rocmr_keras.evaluation.encoded_split import Bench
+from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.metrics.summary import damage
 from rocmr_keras.metrics.summary import summary
@@ -21,17 +21,17 @@ def evaluate(
         split: A `rocmr_keras.data.Split`, all of which is query and gallery.
         attacks: Dict from a name to a `Threat`, or to a bare attack, which means a
             `Threat` of that attack under the protocol `"query"`. Defaults to `None`.
-        batch_size: Int, queries attacked at once; figures do not depend on it but for
+        batch_size: Integer, queries attacked at once; figures do not depend on it but for
             random starts. Defaults to `64`.
         verbose: `1` for progress bars, `0` for none. Defaults to `1`.
-        ground_truth: Dict from a direction to a list of int arrays, the positions of the
+        ground_truth: Dict from a direction to a list of integer arrays, the positions of the
             right items of each query, for data in which equal ids miss some, see
             `eccv_caption_ground_truth`. A query with an empty list is not counted.
             Defaults to `None`: equal ids.
-        intra_modal: Bool, whether to add the directions `image_to_image` and
+        intra_modal: Boolean, whether to add the directions `image_to_image` and
             `text_to_text`, between items of equal id, each query itself excluded; only
             queries that have a match count. Defaults to `False`.
-        return_ranks: Bool, whether to return the rank of every query too, for
+        return_ranks: Boolean, whether to return the rank of every query too, for
             `worst_case`. Defaults to `False`.
 
     Returns:
@@ -58,17 +58,17 @@ def evaluate(
     """
     threats = {name: as_threat(threat) for name, threat in (attacks or {}).items()}
     _check_names(threats)
-    bench = Bench(model, split, ground_truth, intra_modal, batch_size, verbose)
-    ranks = {"clean": bench.rank_clean(bench.directions)}
+    encoded = EncodedSplit(model, split, ground_truth, intra_modal, batch_size, verbose)
+    ranks = {"clean": encoded.rank_clean(encoded.directions)}
     report = {
-        "counts": {"images": len(bench.clean.images), "texts": len(bench.clean.texts)},
+        "counts": {"images": len(encoded.clean.images), "texts": len(encoded.clean.texts)},
         "clean": summary(ranks["clean"]),
         "attacks": {},
     }
     for name, threat in threats.items():
         if verbose:
             print(f"{name}:")
-        result = threat.protocol.run(bench, threat)
+        result = threat.protocol.run(encoded, threat)
         ranks[name] = result.rankings
         report["attacks"][name] = {
             "budget": threat.describe(),

@@ -2,12 +2,11 @@ import inspect
 
 import numpy as np
 
-from rocmr_keras.attacks import QueryEncoder
 from rocmr_keras.attacks.checks import QUERY_KEYS
 from rocmr_keras.attacks.checks import check_attack
-from rocmr_keras.evaluation.encoded_split import Bench
-from rocmr_keras.evaluation.encoding.queries import run_queries
-from rocmr_keras.evaluation.encoding.query_losses import query_losses
+from rocmr_keras.evaluation.encoded_split import EncodedSplit
+from rocmr_keras.evaluation.encoding.losses import query_losses
+from rocmr_keras.evaluation.encoding.queries import QueryAttacker
 from rocmr_keras.metrics.ranks import recall_at_k
 
 _DIRECTION = "image_to_text"
@@ -16,12 +15,12 @@ _DIRECTION = "image_to_text"
 def epsilon_curve(
     model, split, attack, epsilons, objective="contrastive", k=1, batch_size=64, verbose=1
 ):
-    """Attacks image queries with one budget after the other, each from where the last ended.
+    """Measures recall over a list of budgets, each attack starting where the last one ended.
 
-    A larger ball holds all that a smaller one has found, so no image is ever attacked less
-    with a larger budget: a curve that rises again would be a fault of the attack, and
-    cannot come of this. What grows is the objective; recall follows it closely, and
-    with `"margin"` to the letter.
+    A larger ball contains the smaller ones, so what was found with a smaller budget is a
+    valid start with a larger one, and the objective of no image falls as the budget grows.
+    With the objective `"margin"` recall@1 cannot rise either; with others it may, but rarely
+    does.
 
     Args:
         model: A `DualEncoder` with a preprocessor.
@@ -32,13 +31,13 @@ def epsilon_curve(
         epsilons: List of floats, the budgets in units of the attack's `value_range`; 0 is
             the clean recall.
         objective: Name or callable. Defaults to `"contrastive"`.
-        k: Int, the recall is among the first `k`. Defaults to `1`.
-        batch_size: Int. Defaults to `64`.
+        k: Integer, the recall is among the first `k`. Defaults to `1`.
+        batch_size: Integer. Defaults to `64`.
         verbose: `1` for progress bars, `0` for none. Defaults to `1`.
 
     Returns:
         Dict with `epsilon` and `recall`, lists in ascending order of the budget (for
-        `rocmr_keras.reports.pictures.recall_against_epsilon`), `ranks`, int array
+        `rocmr_keras.reports.pictures.recall_against_epsilon`), `ranks`, integer array
         `(epsilons, images)`, and `losses`, float array `(epsilons, images)`, which never
         falls along the first axis.
 
@@ -54,8 +53,8 @@ def epsilon_curve(
     """
     epsilons = _check_epsilons(epsilons)
     _check_attack(attack)
-    bench = Bench(model, split, batch_size=batch_size, verbose=verbose)
-    climb = _Climb(bench, attack, objective, epsilons[-1])
+    encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
+    climb = _Climb(encoded, attack, objective, epsilons[-1])
     for epsilon in epsilons:
         if epsilon > 0:
             climb.raise_to(epsilon)
@@ -72,22 +71,19 @@ def epsilon_curve(
 class _Climb:
     """What has been found for each image so far: one trace serves all budgets."""
 
-    def __init__(self, bench, attack, objective, largest):
-        self.bench, self.objective, self.largest = bench, objective, largest
-        clean = bench.clean
+    def __init__(self, encoded, attack, objective, largest):
+        self.encoded, self.objective, self.largest = encoded, objective, largest
         self.attack = type(attack).from_config({**attack.get_config(), "epsilon": largest})
-        self.encoder = QueryEncoder(
-            bench.model, "images", self.attack, objective, clean.texts, clean.text_ids
+        self.attacker = QueryAttacker(
+            encoded, "images", self.attack, objective, encoded.searched(_DIRECTION)
         )
-        self.starts, self.found = None, clean.images
-        self.best = self._losses(clean.images)
+        self.starts, self.found = None, encoded.clean.images
+        self.best = self._losses(self.found)
         self.ranks, self.losses = [], []
 
     def raise_to(self, epsilon):
         self.attack.epsilon_scale.assign(epsilon / self.largest)
-        run = run_queries(
-            self.encoder, self.bench.split, "images", **self.bench.settings, begin=self.starts
-        )
+        run = self.attacker.run(starts=self.starts)
         losses = self._losses(run["embeddings"])
         images = run["adversarial_images"]
         # The attack keeps what is better, but for the last digit of a projection.
@@ -100,14 +96,10 @@ class _Climb:
 
     def record(self):
         self.losses.append(self.best)
-        self.ranks.append(self.bench.rank(_DIRECTION, queries=self.found).ranks)
+        self.ranks.append(self.encoded.rank(_DIRECTION, queries=self.found).ranks)
 
     def _losses(self, embeddings):
-        clean = self.bench.clean
-        relevance = self.bench.relevance(_DIRECTION)
-        return query_losses(
-            self.bench.model, embeddings, clean.texts, relevance, self.objective, clean.images
-        )
+        return query_losses(self.encoded, _DIRECTION, embeddings, self.objective)
 
 
 def _check_epsilons(epsilons):

@@ -1,0 +1,11 @@
+class SearchedGallery:
+    """What queries search: the embeddings of the items, and which of them are right.
+
+    Args:
+        embeddings: Float array `(items, dim)`, L2-normalised.
+        relevance: `Relevance` of the queries, all of one modality of a split, to the items.
+    """
+
+    def __init__(self, embeddings, relevance):
+        self.embeddings = embeddings
+        self.relevance = relevance
