@@ -28,6 +28,8 @@ class Attack(FinalSettings, keras.layers.Layer):
         side: `"images"` or `"texts"`, what is attacked.
         batch_keys: Tuple of strings, what it takes out of a batch.
         writes_text: Bool, whether people can read what it makes of a text.
+        scales_epsilon: Bool, whether with `epsilon_scale` doubled it is the attack of twice
+            its `epsilon`, so that one compiled step serves both.
         epsilon_scale: Scalar weight in [0, 1], starts at 1.
         stalled_share: Float, the share of gradients that were zero or not finite
             (such an example stays where it is) since `reset_counts`.
@@ -36,6 +38,7 @@ class Attack(FinalSettings, keras.layers.Layer):
     side = None
     batch_keys = ()
     writes_text = False
+    scales_epsilon = False
     _also_final = frozenset({"name", "epsilon_scale"})
     _or_else = ", or schedule the budget through `epsilon_scale.assign(...)`"
 

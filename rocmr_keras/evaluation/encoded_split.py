@@ -3,6 +3,8 @@ import copy
 import numpy as np
 
 from rocmr_keras.evaluation.encoding.embeddings import encode
+from rocmr_keras.evaluation.encoding.queries import QueryAttacker
+from rocmr_keras.evaluation.encoding.queries import compiled_key
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
 from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
 from rocmr_keras.metrics.directions import CROSS_MODAL
@@ -49,6 +51,7 @@ class EncodedSplit:
         found = {name: self._find_relevance(name, ground_truth or {}) for name in names}
         self._relevance = {name: known for name, known in found.items() if len(known.counted)}
         self.directions = list(self._relevance)
+        self._attackers = {}
 
     def batched(self, batch_size):
         """Returns the same with another batch size; nothing is encoded again."""
@@ -93,6 +96,21 @@ class EncodedSplit:
         embeddings = np.array(self.embeddings(modality))
         embeddings[attacked] = found["embeddings"]
         return embeddings, found["stalled_share"]
+
+    def attacker(self, modality, attack, objective, searched):
+        """Returns a `QueryAttacker` with an attack that has run nothing yet.
+
+        Attacks that differ in budget and seed alone share one, and with it the compiled step.
+        """
+        parts = modality, objective, searched.embeddings.shape, self.batch_size
+        key = compiled_key(attack, *parts)
+        if key in self._attackers:
+            self._attackers[key].take(attack, searched)
+            return self._attackers[key]
+        attacker = QueryAttacker(self, modality, attack, objective, searched)
+        if key is not None:
+            self._attackers[key] = attacker
+        return attacker
 
     def rank(self, direction, queries=None, gallery=None, matches=None, only=None):
         """Returns the `Ranking` of a direction; what is not given is clean."""

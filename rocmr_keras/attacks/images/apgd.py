@@ -60,6 +60,8 @@ class APGD(ImageAttack):
         of diverse parameter-free attacks", 2020 (arXiv:2003.01690).
     """
 
+    scales_epsilon = True
+
     def __init__(
         self,
         epsilon,

@@ -66,6 +66,8 @@ class PGD(ImageAttack):
         Momentum" (MIM), 2018 (arXiv:1710.06081).
     """
 
+    scales_epsilon = True
+
     def __init__(
         self,
         epsilon,

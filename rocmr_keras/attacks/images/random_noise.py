@@ -30,6 +30,8 @@ class RandomNoise(ImageAttack):
             integers.
     """
 
+    scales_epsilon = True
+
     def __init__(self, epsilon, norm="linf", value_range=(0.0, 1.0), seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
         self.epsilon = check_budget("epsilon", epsilon)

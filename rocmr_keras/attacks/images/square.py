@@ -48,6 +48,8 @@ class Square(ImageAttack):
         attack via random search", 2020 (arXiv:1912.00049).
     """
 
+    scales_epsilon = True
+
     def __init__(
         self,
         epsilon,

@@ -45,6 +45,8 @@ class EmbeddingPGD(EmbeddingAttack):
         2020 (arXiv:2006.06195).
     """
 
+    scales_epsilon = True
+
     def __init__(
         self,
         epsilon,

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
@@ -50,17 +52,16 @@ def encode_attacked(
     if modality == "texts" and isinstance(attack, StringAttack):
         found = attack_strings(encoded, attack, objective, searched, queries)
         return {**found, "stalled_share": 0.0}
-    attack = attack.fresh()
-    attacker = QueryAttacker(encoded, modality, attack, objective, searched)
+    attacker = encoded.attacker(modality, attack.fresh(), objective, searched)
     found = attacker.run(queries, keep_inputs=keep_inputs)
-    return {**found, "stalled_share": attack.stalled_share}
+    return {**found, "stalled_share": attacker.encoder.attack.stalled_share}
 
 
 class QueryAttacker:
     """Runs one attack on queries of a split: compiled once, run as often as needed.
 
-    `encode_attacked` makes one for a single run; a curve over budgets keeps it, and rescales
-    the attack between runs.
+    A curve over budgets keeps one and rescales the attack between runs; other evaluations get
+    theirs from `EncodedSplit.attacker`.
 
     Args:
         encoded: An `EncodedSplit`.
@@ -74,6 +75,20 @@ class QueryAttacker:
         self.encoded = encoded
         self.relevance = searched.relevance
         self.encoder = QueryEncoder(encoded.model, modality, attack, objective, searched.embeddings)
+
+    def take(self, attack, searched):
+        """Becomes the attacker of another budget or seed, as it would be if made anew.
+
+        Args:
+            attack: An `Attack` that has run nothing yet, of the same `compiled_key`.
+            searched: A `SearchedGallery` of as many items.
+        """
+        own = self.encoder.attack
+        own.epsilon_scale.assign(attack.epsilon / own.epsilon)
+        own.seed_generator.state.assign(attack.seed_generator.state)
+        own.reset_counts()
+        self.encoder.gallery.assign(searched.embeddings)
+        self.relevance = searched.relevance
 
     def run(self, queries=None, starts=None, keep_inputs=True):
         """Attacks queries in batches of one size, so that one trace serves them all.
@@ -104,3 +119,19 @@ class QueryAttacker:
 
         batch_size = min(encoded.batch_size, len(queries))
         return in_batches(step, len(queries), batch_size, encoded.verbose)
+
+
+def compiled_key(attack, *others):
+    """Names the compiled step that an attack needs, or `None` if that serves it alone.
+
+    Args:
+        attack: An `Attack`.
+        *others: Whatever else the step depends on, hashable.
+    """
+    config = attack.describe()
+    epsilon, _ = config.pop("epsilon", 0), config.pop("seed")
+    # A subclass may scale otherwise. A step of a given size does not grow with the budget.
+    scales = vars(type(attack)).get("scales_epsilon", False)
+    if not scales or not epsilon or config.get("step_size") is not None:
+        return None
+    return type(attack), json.dumps(config, sort_keys=True, default=str), *others

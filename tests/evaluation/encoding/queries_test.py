@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
 
+from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.evaluation import EncodedSplit
 from rocmr_keras.evaluation import encode_attacked
+from rocmr_keras.evaluation.encoding import queries
+from rocmr_keras.evaluation.encoding.queries import compiled_key
 
 PALE = [2, 4]
 
@@ -78,3 +83,48 @@ def test_the_attack_given_is_not_used_up(encoded):
 def test_an_attack_on_the_other_side_is_an_error(encoded):
     with pytest.raises(ValueError, match="`attack` must perturb texts. Received: PGD"):
         encode_attacked(encoded, "texts", PGD(0.1))
+
+
+class OwnPGD(PGD):
+    """Of a subclass nobody knows whether it still scales its budget."""
+
+
+BUDGETS = [(0.2, 1), (0.1, 1), (0.15, 2)]
+
+
+@pytest.mark.parametrize("make, compiled", [(PGD, 1), (APGD, 1), (RandomNoise, 1), (OwnPGD, 3)])
+@pytest.mark.usefixtures("eagerly")
+def test_attacks_of_other_budgets_and_seeds_share_a_step(make, compiled, encoded, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        queries, "QueryEncoder", lambda *args: made.append(QueryEncoder(*args)) or made[-1]
+    )
+    options = {} if make is RandomNoise else {"num_steps": 2}
+    attacks = [make(epsilon, seed=seed, **options) for epsilon, seed in BUDGETS]
+    fresh = encoded.batched(3)
+    fresh._attackers = {}
+    together = [encode_attacked(fresh, "images", attack) for attack in attacks]
+    assert len(made) == compiled
+    for attack, found in zip(attacks, together):
+        alone = encoded.batched(3)
+        alone._attackers = {}
+        expected = encode_attacked(alone, "images", attack)
+        for name in ("adversarial_images", "embeddings", "stalled_share"):
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+
+
+def test_a_step_of_given_size_is_not_shared():
+    assert compiled_key(PGD(0.1, step_size=0.01)) is None
+    assert compiled_key(PGD(0.1, seed=1), "images") == compiled_key(PGD(0.2, seed=2), "images")
+    assert compiled_key(PGD(0.1), "images") != compiled_key(PGD(0.1), "texts")
+    assert compiled_key(PGD(0.1, num_steps=3)) != compiled_key(PGD(0.1, num_steps=4))
+    assert compiled_key(PGD(0.0)) is None and compiled_key(TokenSubstitution()) is None
+
+
+def test_a_shared_step_is_compiled_for_every_budget(encoded):
+    small, large = (PGD(epsilon, num_steps=1, random_start=False) for epsilon in (0.1, 0.3))
+    encode_attacked(encoded, "images", small)
+    found = encode_attacked(encoded, "images", large)["adversarial_images"]
+    images = encoded.split.images.astype("float32") / 255
+    # One step goes to the edge of the ball.
+    assert np.abs(found - images).max() == pytest.approx(0.3, abs=1e-6)
