@@ -167,6 +167,12 @@ class RoCMR(AdversarialSteps, keras.Model):
                 logs.pop(tracker.name)
         return logs
 
+    def make_train_function(self, force=False):
+        # Slots that the first step made would have TensorFlow trace the step a second time.
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force=force)
+
     def _attacks(self):
         return {"images": self.image_attack, "texts": self.text_attack}
 

@@ -314,3 +314,14 @@ def test_a_new_kind_of_text_attack_is_one_class(make_trainer, batch):
 
 def test_serializable_by_name():
     assert keras.saving.get_registered_object("rocmr_keras>RoCMR") is RoCMR
+
+
+def test_the_first_step_is_traced_once(make_trainer, batch, monkeypatch):
+    trainer, traced = make_trainer(), []
+    perturb = trainer.perturb
+    monkeypatch.setattr(
+        trainer, "perturb", lambda *args, **kwargs: traced.append(1) or perturb(*args, **kwargs)
+    )
+    trainer.compile(keras.optimizers.AdamW(1e-3))
+    trainer.train_on_batch(batch)
+    assert len(traced) == 1
