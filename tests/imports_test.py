@@ -9,7 +9,7 @@ import pytest
 import rocmr_keras
 
 PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
-FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub"}
+FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub", "grain"}
 
 ALLOWED = {
     "backend": set(),
@@ -29,21 +29,21 @@ ALLOWED = {
     # `reports` for the one name that is handed on.
     "evaluation": {"attacks", "metrics", "reports", "padded_batches"},
     "callbacks": {"files"},
-    "data": set(),
+    "data": {"files", "padded_batches"},
     "gallery": {"data", "files", "padded_batches"},
     "export": {"data", "models", "gallery", "files", "version"},
     "serving": {"attacks", "data"},
 }
 
-# `data` feeds every backend through TensorFlow, `gallery` and `export` write for it; the rest
-# computes with Keras alone.
+# `data` decodes with TensorFlow and feeds every backend through Grain, `gallery` and `export`
+# write for TensorFlow; the rest computes with Keras alone.
 FRAMEWORK_FILES = {
     "backend/tensorflow.py": {"tensorflow"},
     "backend/jax.py": {"jax"},
     "backend/torch.py": {"torch"},
 }
 ROOM_FRAMEWORKS = {
-    "data": {"tensorflow", "tensorflow_text", "keras_hub"},
+    "data": {"tensorflow", "tensorflow_text", "keras_hub", "grain"},
     # TensorFlow as the runtime of search and output.
     "gallery": {"tensorflow"},
     "export": {"tensorflow", "tensorflow_text", "keras_hub"},
