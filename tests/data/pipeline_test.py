@@ -1,3 +1,4 @@
+import functools
 import time
 
 import keras
@@ -124,13 +125,65 @@ def test_augmentation_is_clipped(pixels, preprocessor):
     )
 
 
-@pytest.mark.parametrize("augment", [keras.layers.RandomFlip(seed=0), RandomShift(seed=0)])
-def test_augmentation_is_reproducible(preprocessor, augment):
+def make_augmentation(name):
+    return {
+        "flip": lambda: keras.layers.RandomFlip(seed=0),
+        "pipeline": lambda: keras.layers.Pipeline(
+            [keras.layers.RandomFlip(seed=1), keras.layers.RandomBrightness(0.5, (0, 1), seed=2)]
+        ),
+        "shift": lambda: RandomShift(0.5, seed=0),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", ["flip", "pipeline", "shift"])
+def test_augmentation_is_reproducible(preprocessor, name):
     noise = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype="uint8")
     split = Split(noise, range(8), ["red"] * 8, range(8))
-    (batch,) = list(batches(split, preprocessor, 8, shuffle=False, augment=augment))
-    assert batch["images"].shape == (8, 4, 4, 3)
-    assert 0 <= np.min(batch["images"]) and np.max(batch["images"]) <= 1
+    make = functools.partial(batches, split, preprocessor, 3, shuffle=False)
+    dataset = make(augment=make_augmentation(name))
+    epochs = [[batch["images"] for batch in dataset] for _ in range(2)]
+    assert [images.shape[0] for images in epochs[0]] == [3, 3, 2]
+    for images in epochs[0]:
+        assert images.dtype == np.float32 and 0 <= images.min() and images.max() <= 1
+    assert any((one != two).any() for one, two in zip(*epochs))
+    # A resumed run sees what this one saw, in the middle of an epoch too.
+    resumed = make(augment=make_augmentation(name), initial_epoch=1)
+    for batch, images in zip(resumed, epochs[1], strict=True):
+        np.testing.assert_array_equal(batch["images"], images)
+    stream = iter(make(augment=make_augmentation(name)).stream(0, 2))
+    for images in (epochs[0][2], *epochs[1]):
+        np.testing.assert_array_equal(next(stream)["images"], images)
+
+
+def test_augmentation_that_changes_the_shape(pixels, preprocessor):
+    dataset = batches(pixels, preprocessor, 4, augment=lambda images: images[:, :2])
+    with pytest.raises(ValueError, match=r"`augment` must return.*Received: \(4, 2, 4, 3\) for"):
+        list(dataset)
+
+
+def test_a_stream_goes_on_over_the_end_of_an_epoch(pixels, preprocessor):
+    dataset = batches(pixels, preprocessor, 3, seed=1)
+    expected = [np.asarray(batch["images"]) for _ in range(3) for batch in dataset]
+    assert dataset.epoch == 3
+    stream = iter(dataset.stream(1, 1))
+    for images in expected[4:]:
+        np.testing.assert_array_equal(next(stream)["images"], images)
+    assert dataset.epoch == 3
+    again = iter(dataset.stream(1, repeat=True))
+    for images in expected[3:6] * 2:
+        np.testing.assert_array_equal(next(again)["images"], images)
+    # As a dataset of Keras: counted from the epoch that comes next.
+    dataset.epoch = 1
+    np.testing.assert_array_equal(dataset[4]["images"], expected[7])
+
+
+def test_a_preprocessor_is_needed_for_what_is_not_packed(pixels, preprocessor):
+    packed = pack(pixels, preprocessor)
+    given = epoch_of(batches(packed, preprocessor, 3), preprocessor)
+    assert epoch_of(batches(packed, batch_size=3), preprocessor) == given
+    for split, edits in ((pixels, None), (packed, Edits())):
+        with pytest.raises(ValueError, match="`preprocessor` must be given.*preprocessor=None"):
+            batches(split, batch_size=3, edits=edits)
 
 
 def test_float_images(preprocessor):

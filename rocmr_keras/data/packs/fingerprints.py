@@ -47,11 +47,11 @@ def of_part(whole, indices):
 
 
 def difference(found, expected):
-    """Says in a few words how two fingerprints differ, `""` where they do not."""
+    """Says in a few words what pack another one is than expected, `""` if it is none."""
     if found == expected:
         return ""
     same_maker = found.partition("-")[0] == expected.partition("-")[0]
-    return "other images or captions" if same_maker else "another preprocessor"
+    return f"the pack of {'other images or captions' if same_maker else 'another preprocessor'}"
 
 
 def _describe(path):

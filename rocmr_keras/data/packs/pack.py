@@ -66,7 +66,7 @@ def pack(split, preprocessor, folder=None, verbose=1, max_bad_fraction=0.0):
         return _make(split, preprocessor, name, None, verbose, max_bad_fraction)
     folder = pathlib.Path(os.path.abspath(folder))
     with alone(folder):
-        if os.path.lexists(folder):
+        if os.path.isdir(folder) and any(folder.iterdir()):
             packed = _reuse(folder, name)
             _check_share(packed.skipped.get(_BAD, ()), len(split), max_bad_fraction)
             return packed
@@ -97,7 +97,7 @@ def _reuse(folder, name):
     if differs:
         raise ValueError(
             "`folder` must be new, or hold the pack of this split and preprocessor. Received: "
-            f"folder={os.fspath(folder)!r}, which is of {differs}. Remove it, or name another."
+            f"folder={os.fspath(folder)!r}, which holds {differs}. Remove it, or name another."
         )
     return packed
 
