@@ -1,20 +1,30 @@
 """Trains on a pack in a process in which TensorFlow cannot be imported; run by a test."""
 
 import importlib.abc
+import importlib.machinery
 import sys
 
 BLOCKED = {"tensorflow", "tensorflow_text", "keras_hub"}
 
 
-class Blocker(importlib.abc.MetaPathFinder):
-    """Refuses what such a machine does not have, and notes that it was asked for."""
+class Blocker(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Refuses what such a machine does not have, and notes that it was asked for.
 
-    asked = []
+    It may be found, as PyTorch looks for it: imported it cannot be.
+    """
+
+    asked = set()
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in BLOCKED:
-            self.asked.append(name)
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return importlib.machinery.ModuleSpec(name, self)
+
+    def create_module(self, spec):
+        self.asked.add(spec.name)
+        raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
+
+    def exec_module(self, module):
+        raise NotImplementedError
 
 
 sys.meta_path.insert(0, Blocker())
@@ -47,7 +57,7 @@ def main(folder):
     history = trainer.fit(dataset, validation_data=part, epochs=2, verbose=0).history
     assert np.all(np.isfinite(history["loss"])) and len(history["val_loss"]) == 2
     loaded = sorted(BLOCKED & {name.partition(".")[0] for name in sys.modules})
-    print(f"trained; loaded {loaded}, asked for {sorted(set(Blocker.asked))}")
+    print(f"trained; loaded {loaded}, asked for {sorted(Blocker.asked)}")
 
 
 if __name__ == "__main__":
