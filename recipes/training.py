@@ -16,6 +16,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     """Defines objective, budgets, schedule and output; the defaults are the recipe's."""
     flags.DEFINE_string("output", "runs/train", "Folder for everything the run writes.")
     flags.DEFINE_bool("resume", False, "Go on from the last epoch that was saved.")
+    flags.DEFINE_string("pack", None, "Folder that keeps decoded training images.")
     flags.DEFINE_enum("preset", "rocmr", sorted(rk.trainers.PRESETS), "Training objective.")
     flags.DEFINE_list(
         "terms", None, "Weights instead of the preset's: clean=0.1,adversarial_pairs=0.9."
@@ -113,28 +114,25 @@ def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
 def _fit(trainer, split, num_steps):
     checkpoint = rk.callbacks.Checkpoint(os.path.join(FLAGS.output, "state.npz"))
     epoch = checkpoint.restore(trainer) if FLAGS.resume else 0
-    edits = None
-    if isinstance(trainer.text_attack, rk.attacks.CharacterChoice):
-        count = FLAGS.text_candidates
-        edits = rk.attacks.CharacterDraws(count, count, seed=FLAGS.seed)
-    dataset = rk.data.batches(
-        split,
-        trainer.dual_encoder.preprocessor,
-        FLAGS.batch_size,
-        seed=FLAGS.seed,
-        augment=rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed),
-        initial_epoch=epoch,
-        edits=edits,
-    )
     log = os.path.join(FLAGS.output, "history.csv")
     callbacks = [checkpoint, keras.callbacks.CSVLogger(log, append=epoch > 0)]
     if trainer.image_attack or trainer.text_attack:
         steps = max(int(FLAGS.warmup * num_steps), 1)
         callbacks.insert(0, rk.callbacks.EpsilonWarmup(steps))
-    trainer.fit(
-        dataset,
-        initial_epoch=epoch,
-        epochs=FLAGS.epochs,
-        callbacks=callbacks,
-        shuffle=False,  # The dataset shuffles itself.
+    dataset = _make_batches(split, trainer)
+    trainer.fit(dataset, initial_epoch=epoch, epochs=FLAGS.epochs, callbacks=callbacks)
+
+
+def _make_batches(split, trainer):
+    preprocessor, edits = trainer.dual_encoder.preprocessor, None
+    if isinstance(trainer.text_attack, rk.attacks.CharacterChoice):
+        count = FLAGS.text_candidates
+        edits = rk.attacks.CharacterDraws(count, count, seed=FLAGS.seed)
+    return rk.data.batches(
+        rk.data.pack(split, preprocessor, FLAGS.pack),
+        preprocessor,
+        FLAGS.batch_size,
+        seed=FLAGS.seed,
+        augment=rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed),
+        edits=edits,
     )

@@ -98,9 +98,9 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves the whole training state after every epoch, so that a run can go on.
 
     Unlike `keras.callbacks.BackupAndRestore` it keeps seeds too, never overwrites its
-    only copy (a kill while writing loses nothing), and refuses a damaged file. With
-    `rocmr_keras.data.batches(..., initial_epoch=epoch)` a resumed run equals one that
-    was never interrupted, to rounding.
+    only copy (a kill while writing loses nothing), and refuses a damaged file. On
+    `rocmr_keras.data.batches` a resumed run equals one that was never interrupted,
+    to rounding.
 
     Args:
         path: Path of the `.npz` file. The state before it stays beside it as

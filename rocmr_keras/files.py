@@ -82,6 +82,17 @@ def new_folder(path, overwrite=False):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def name_folder(unfinished, path):
+    """Gives a folder its name when it is whole, where filling it may take several runs.
+
+    Args:
+        unfinished: Path of the folder, on the same disk.
+        path: Path that does not exist, or an empty folder.
+    """
+    os.replace(unfinished, path)
+    _flush_names(pathlib.Path(path).parent)
+
+
 def _move(temporary, path, former=None):
     """Gives what is written its name, and what had the name before that of `former`."""
     kept = former is not None and os.path.lexists(path)

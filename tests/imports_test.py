@@ -14,7 +14,7 @@ import rocmr_keras
 
 PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
 RECIPES = sorted(pathlib.Path(__file__).parents[1].joinpath("recipes").glob("*.py"))
-FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub"}
+FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub", "grain"}
 
 ALLOWED = {
     "backend": set(),
@@ -40,15 +40,15 @@ ALLOWED = {
     "serving": {"attacks", "data"},
 }
 
-# `data` feeds every backend through TensorFlow, `gallery` and `export` write for it; the rest
-# computes with Keras alone.
+# `data` decodes with TensorFlow and feeds every backend through Grain, `gallery` and `export`
+# write for TensorFlow; the rest computes with Keras alone.
 FRAMEWORK_FILES = {
     "backend/tensorflow.py": {"tensorflow"},
     "backend/jax.py": {"jax"},
     "backend/torch.py": {"torch"},
 }
 ROOM_FRAMEWORKS = {
-    "data": {"tensorflow", "tensorflow_text", "keras_hub"},
+    "data": {"tensorflow", "tensorflow_text", "keras_hub", "grain"},
     # TensorFlow as the runtime of search and output.
     "gallery": {"tensorflow"},
     "export": {"tensorflow", "tensorflow_text", "keras_hub"},

@@ -1,6 +1,9 @@
-"""Captions formats and image files to `tf.data` batches; the only room that reads data."""
+"""Caption formats and image files to packs and batches; the only room that reads data."""
 
 from rocmr_keras.data.loading import load
+from rocmr_keras.data.packs.pack import pack
+from rocmr_keras.data.packs.packed_split import PackedSplit
+from rocmr_keras.data.packs.packed_split import open_pack
 from rocmr_keras.data.pipeline import batches
 from rocmr_keras.data.preprocessors.hub_preprocessor import HubPreprocessor
 from rocmr_keras.data.preprocessors.preprocessor import Preprocessor
@@ -9,9 +12,12 @@ from rocmr_keras.data.split import Split
 
 __all__ = [
     "HubPreprocessor",
+    "PackedSplit",
     "Preprocessor",
     "RandomShift",
     "Split",
     "batches",
     "load",
+    "open_pack",
+    "pack",
 ]

@@ -1,11 +1,30 @@
 import io
 import os
 
+import numpy as np
+
 from rocmr_keras.data.image_headers import read_header
 from rocmr_keras.data.runtime import tensorflow
 
 # The first bytes of PNG and of WebP.
 _WITH_ALPHA = (b"\x89PNG", b"RIFF")
+
+
+class UnreadableImage(ValueError):
+    """Says which image cannot be read, and why.
+
+    Args:
+        name: String, the path of the image in quotes, or the number of its bytes.
+        reason: String of one line.
+    """
+
+    def __init__(self, name, reason):
+        super().__init__(
+            f"`images` must be readable images. Received: {name}: {reason}. "
+            "Replace the image, or leave it out."
+        )
+        self.name = name
+        self.reason = reason
 
 
 def read_image(source):
@@ -21,25 +40,39 @@ def read_image(source):
         A NumPy array, uint8 `(rows, columns, 3)`.
 
     Raises:
-        ValueError: If the image cannot be read; the message names it.
+        UnreadableImage: A `ValueError`; the message names the image.
     """
     tf = tensorflow()
+    contents = read_contents(source)
+    try:
+        with tf.device("cpu"):
+            decode = decode_image if contents[:4] in _WITH_ALPHA else _decode
+            return decode(contents).numpy()
+    except (ValueError, tf.errors.OpError) as error:
+        raise UnreadableImage(_name_of(source), reason(error)) from error
+
+
+def read_contents(source):
+    """Reads the bytes of an image file and checks its header; decodes nothing.
+
+    Args:
+        source: Path of an image file, or the `bytes` of one.
+
+    Returns:
+        The `bytes`.
+
+    Raises:
+        UnreadableImage: If the file cannot be read, or its header is not that of an image.
+    """
     contents = source
     try:
         if not isinstance(source, bytes):
             with open(source, "rb") as file:
                 contents = file.read()
         read_header(io.BytesIO(contents))
-        with tf.device("cpu"):
-            decode = decode_image if contents[:4] in _WITH_ALPHA else _decode
-            return decode(contents).numpy()
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        is_bytes = isinstance(source, bytes)
-        name = f"{len(source)} bytes" if is_bytes else repr(os.fspath(source))
-        raise ValueError(
-            f"`images` must be readable images. Received: {name}: {reason(error)}. "
-            "Replace the image, or leave it out."
-        ) from error
+    except (OSError, ValueError) as error:
+        raise UnreadableImage(_name_of(source), reason(error)) from error
+    return contents
 
 
 def check_pixels(images):
@@ -119,13 +152,14 @@ def fit_image(image, image_size, interpolation="bilinear", crop=True):
     the uint8 grid, so that a cached image and a fresh one are the same.
 
     Args:
-        image: Tensor `(rows, columns, 3)`, uint8 or float in `[0, 255]`.
+        image: Tensor `(rows, columns, 3)`, uint8 or float in `[0, 255]`, or several of one
+            size, `(B, rows, columns, 3)`.
         image_size: Tuple of two integers, height and width of the result.
         interpolation: String, `"bilinear"` or `"bicubic"`. Defaults to `"bilinear"`.
         crop: Boolean; without it the picture is squeezed. Defaults to `True`.
 
     Returns:
-        A uint8 tensor `(height, width, 3)`.
+        A uint8 tensor `(height, width, 3)`, or several.
     """
     tf = tensorflow()
     if crop:
@@ -136,25 +170,50 @@ def fit_image(image, image_size, interpolation="bilinear", crop=True):
 
 def _crop_centre(image, height, width):
     tf = tensorflow()
-    rows, columns = tf.unstack(tf.shape(image, out_type="int64")[:2])
+    rows, columns = tf.unstack(tf.shape(image, out_type="int64")[-3:-1])
     kept_rows = tf.clip_by_value(columns * height // width, 1, rows)
     kept_columns = tf.clip_by_value(rows * width // height, 1, columns)
     top = (rows - kept_rows) // 2
     left = (columns - kept_columns) // 2
-    return image[top : top + kept_rows, left : left + kept_columns]
+    return image[..., top : top + kept_rows, left : left + kept_columns, :]
+
+
+def map_in_parallel(function, elements):
+    """Maps a function of one element over many, on all processors, inside a graph.
+
+    Args:
+        function: Callable from an element to a tensor of one and the same shape.
+        elements: Tensor `(B, ...)`.
+
+    Returns:
+        A tensor `(B, ...)`, in the order of the elements.
+    """
+    tf = tensorflow()
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.from_tensor_slices(elements).with_options(options)
+    dataset = dataset.map(function, num_parallel_calls=os.cpu_count() or 1)
+    return dataset.batch(tf.shape(elements, out_type="int64")[0]).get_single_element()
 
 
 def to_float(images):
     """Converts uint8 pixels to float32 in `[0, 1]`, in a graph or outside.
 
     Args:
-        images: uint8 tensor of any shape.
+        images: uint8 tensor of any shape, or a NumPy array, for which no TensorFlow is
+            needed.
 
     Returns:
-        A float32 tensor of the same shape.
+        A float32 tensor of the same shape, or an array.
     """
     # A product: TensorFlow turns the quotient into one in some graphs, not in all.
+    if isinstance(images, np.ndarray):
+        return images.astype("float32") * np.float32(1.0 / 255.0)
     return tensorflow().cast(images, "float32") * (1.0 / 255.0)
+
+
+def _name_of(source):
+    return f"{len(source)} bytes" if isinstance(source, bytes) else repr(os.fspath(source))
 
 
 def _decode(contents, channels=3):
@@ -163,14 +222,16 @@ def _decode(contents, channels=3):
 
 
 def _on_white(image):
-    # 1 to 4 channels: gray, gray and alpha, RGB, RGB and alpha.
+    # 1 to 4 channels: gray, gray and alpha, RGB, RGB and alpha. Few operations, for a
+    # small picture costs little else. 255 minus what is missing is never half way between
+    # two integers, so that adding a half and cutting off rounds it.
     tf = tensorflow()
-    channels = tf.shape(image)[-1]
-    image = tf.cast(image, "float32")
-    alpha = tf.cond(
-        channels % 2 == 0, lambda: image[..., -1:] / 255.0, lambda: tf.ones_like(image[..., :1])
-    )
-    colour = tf.cond(channels < 3, lambda: image[..., :1], lambda: image[..., :3])
-    blended = tf.round(colour * alpha + 255.0 * (1.0 - alpha))
-    rgb = tf.broadcast_to(blended, [*tf.unstack(tf.shape(image)[:2]), 3])
-    return tf.cast(rgb, "uint8")
+
+    def blend():
+        pixels = tf.cast(image, "float32")
+        missing = (255.0 - pixels[..., :-1]) * pixels[..., -1:]
+        return tf.cast(255.5 - missing * (1.0 / 255.0), "uint8")
+
+    rows, columns, channels = tf.unstack(tf.shape(image))
+    colours = tf.cond(channels % 2 == 0, blend, lambda: image)
+    return tf.broadcast_to(colours, [rows, columns, 3])

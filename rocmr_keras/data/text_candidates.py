@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from rocmr_keras.data.preprocessors.base_preprocessor import encode
-from rocmr_keras.data.runtime import tensorflow
-
 
 def candidate_maker(split, preprocessor, edits):
-    """Makes a function that draws and tokenises edits of captions, inside `tf.data`.
+    """Makes a function that draws and tokenises edits of captions.
 
     Args:
         split: `rocmr_keras.data.Split`.
@@ -16,21 +13,14 @@ def candidate_maker(split, preprocessor, edits):
             `shape`.
 
     Returns:
-        Callable from an integer tensor `(B, 3)` of image index, caption index and epoch to a
-        dict of tensors `(B, *shape, L)`, `candidate_token_ids` and
-        `candidate_padding_mask`.
+        Callable from an epoch and `B` caption indices to a dict of arrays
+        `(B, *shape, L)`, `candidate_token_ids` and `candidate_padding_mask`.
     """
-    tf = tensorflow()
 
-    def draw(rows):
-        texts = [edits(split.captions[row[1]], (row[2], row[1])) for row in rows.tolist()]
-        flat = np.reshape(texts, -1).tolist()
-        return np.array(encode(flat), object)
-
-    def make(rows):
-        texts = tf.ensure_shape(tf.numpy_function(draw, [rows], "string"), [None])
-        tokens = preprocessor.tokenize_graph(texts)
-        shape = (-1, *edits.shape, preprocessor.sequence_length)
-        return {f"candidate_{name}": tf.reshape(x, shape) for name, x in tokens.items()}
+    def make(epoch, captions):
+        texts = [edits(split.captions[index], (epoch, index)) for index in captions.tolist()]
+        tokens = preprocessor.tokenize(np.reshape(texts, -1).tolist())
+        shape = (len(captions), *edits.shape, preprocessor.sequence_length)
+        return {f"candidate_{name}": rows.reshape(shape) for name, rows in tokens.items()}
 
     return make

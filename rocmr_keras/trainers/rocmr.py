@@ -1,3 +1,6 @@
+import functools
+import inspect
+
 import keras
 from keras import ops
 
@@ -6,6 +9,7 @@ from rocmr_keras.backend import AdversarialSteps
 from rocmr_keras.trainers import checks
 from rocmr_keras.trainers import objective
 from rocmr_keras.trainers import reference as reference_module
+from rocmr_keras.trainers import streams
 from rocmr_keras.trainers import terms as terms_module
 from rocmr_keras.trainers import views
 from rocmr_keras.trainers.objective import batch_recall
@@ -114,6 +118,26 @@ class RoCMR(AdversarialSteps, keras.Model):
             return reference_module.frozen_copy(self.dual_encoder) if refers else None
         checks.check_reference(reference, self.dual_encoder)
         return reference_module.freeze(reference)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        call = inspect.signature(super().fit).bind(*args, **kwargs)
+        count = streams.replace_training_data(call.arguments)
+        history = super().fit(*call.args, **call.kwargs)
+        count(len(self.history.epoch))
+        return history
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, *args, **kwargs):
+        call = inspect.signature(super().evaluate).bind(*args, **kwargs)
+        streams.replace_data(call.arguments)
+        return super().evaluate(*call.args, **call.kwargs)
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, *args, **kwargs):
+        call = inspect.signature(super().predict).bind(*args, **kwargs)
+        streams.replace_data(call.arguments)
+        return super().predict(*call.args, **call.kwargs)
 
     def perturb(self, data, training):
         """Returns the batch with adversarial views and what they are compared with."""

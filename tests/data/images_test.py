@@ -113,7 +113,8 @@ def test_odd_shapes(shape):
 
 def test_to_float():
     values = np.arange(256, dtype="uint8")
-    floats = to_float(values).numpy()
+    floats = to_float(values)
+    np.testing.assert_array_equal(floats, to_float(tf.constant(values)).numpy())
     assert floats.dtype == np.float32 and floats[0] == 0 and floats[-1] == 1
     np.testing.assert_allclose(floats, values / 255, rtol=1e-6)
     np.testing.assert_array_equal(np.round(floats * 255), values)

@@ -5,6 +5,8 @@ import numpy as np
 from rocmr_keras.data.images import check_pixels
 from rocmr_keras.data.images import decode_image
 from rocmr_keras.data.images import fit_image
+from rocmr_keras.data.images import map_in_parallel
+from rocmr_keras.data.images import read_contents
 from rocmr_keras.data.images import read_image
 from rocmr_keras.data.images import to_float
 from rocmr_keras.data.runtime import tensorflow
@@ -93,12 +95,50 @@ class BasePreprocessor:
             ValueError: If an image cannot be read, the message names it; or if an
                 array has another shape, type or range.
         """
+        pixels = [self.load_pixels(image) for image in images]
+        return to_float(np.stack(pixels) if pixels else np.zeros((0, *self.image_size, 3), "uint8"))
+
+    def load_pixels(self, image):
+        """Reads one image as `load_images` does.
+
+        Pixels of the right size and type are taken as they are, without TensorFlow.
+
+        Args:
+            image: As one of `load_images`.
+
+        Returns:
+            A NumPy array, uint8 `(height, width, 3)`.
+
+        Raises:
+            ValueError: As `load_images`.
+        """
+        if isinstance(image, (str, bytes, os.PathLike)):
+            return self._read(image)
+        image = check_pixels(np.asarray(image)[None])[0]
+        is_ready = image.dtype == "uint8" and image.shape[:2] == self.image_size
+        return image if is_ready else self._resize(image)
+
+    def load_files(self, paths, together=False):
+        """Decodes image files whose headers have been checked, on all processors.
+
+        The pixels are those of `load_pixels`; which file it was that failed is not said.
+
+        Args:
+            paths: List of at least one path.
+            together: Boolean, whether the images are of one size and small enough to be
+                resized as one batch, which saves what each call costs. Defaults to `False`.
+
+        Returns:
+            A NumPy array, uint8 `(B, height, width, 3)`.
+
+        Raises:
+            tf.errors.OpError: If a file cannot be decoded.
+        """
         tf = tensorflow()
+        read = self._read_together if together else self._read_apart
         with tf.device("cpu"):
-            pixels = [self._load(image) for image in images]
-            if not pixels:
-                return np.zeros((0, *self.image_size, 3), "float32")
-            return to_float(tf.stack(pixels)).numpy()
+            names = tf.constant([os.fsencode(path) for path in paths], "string")
+            return self._graph(read, tf.TensorSpec([None], "string"))(names).numpy()
 
     def decode_graph(self, contents):
         """Decodes one file's bytes, inside `tf.data` or a SavedModel.
@@ -140,13 +180,30 @@ class BasePreprocessor:
             self._graphs[key] = tf.function(function, input_signature=[spec])
         return self._graphs[key]
 
-    def _load(self, image):
+    def _read_apart(self, paths):
+        read = tensorflow().io.read_file
+        return map_in_parallel(lambda path: self.decode_graph(read(path)), paths)
+
+    def _read_together(self, paths):
+        read = tensorflow().io.read_file
+        return self._fit(map_in_parallel(lambda path: decode_image(read(path)), paths))
+
+    def _read(self, source):
         tf = tensorflow()
-        if isinstance(image, (str, bytes, os.PathLike)):
-            image = read_image(image)
-        image = tf.constant(check_pixels(np.asarray(image)[None])[0])
-        spec = tf.TensorSpec([None, None, 3], image.dtype)
-        return self._graph(self.resize_graph, spec)(image)
+        contents = read_contents(source)
+        decode = self._graph(self.decode_graph, tf.TensorSpec([], "string"))
+        try:
+            with tf.device("cpu"):
+                return decode(contents).numpy()
+        except tf.errors.OpError:
+            # Outside of a graph the reason is one line that says what is wrong.
+            return self._resize(read_image(source))
+
+    def _resize(self, image):
+        tf = tensorflow()
+        resize = self._graph(self.resize_graph, tf.TensorSpec([None, None, 3], image.dtype))
+        with tf.device("cpu"):
+            return resize(image).numpy()
 
 
 def encode(texts):

@@ -1,0 +1,1 @@
+"""Splits that are decoded and tokenised once, in memory or in a folder."""

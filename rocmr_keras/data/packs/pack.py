@@ -1,0 +1,189 @@
+import functools
+import os
+import pathlib
+import warnings
+from concurrent import futures
+
+import keras
+import numpy as np
+
+from rocmr_keras.data.images import UnreadableImage
+from rocmr_keras.data.packs.decoding import decode_chunk
+from rocmr_keras.data.packs.fingerprints import difference
+from rocmr_keras.data.packs.fingerprints import fingerprint
+from rocmr_keras.data.packs.packed_split import TOKENS
+from rocmr_keras.data.packs.packed_split import PackedSplit
+from rocmr_keras.data.packs.packed_split import open_pack
+from rocmr_keras.data.packs.packed_split import write_tables
+from rocmr_keras.data.packs.unfinished_pack import UnfinishedPack
+from rocmr_keras.data.packs.unfinished_pack import alone
+
+CHUNK = 64
+_MEMORY_LIMIT = 256 * 2**20
+_BAD = "bad images"
+
+
+def pack(split, preprocessor, folder=None, verbose=1, max_bad_fraction=0.0):
+    """Decodes the images of a split and tokenises its captions, once for all uses.
+
+    A pack is in memory, or in a folder that is reused by later runs and can be copied to
+    another machine. The folder appears when all is done; a run that was killed goes on
+    where it was.
+
+    Args:
+        split: `rocmr_keras.data.Split`.
+        preprocessor: `rocmr_keras.data.Preprocessor`.
+        folder: Path, or `None`: less than 256 MiB of pixels stay in memory, more goes to
+            `packs` in the folder that the environment variable `ROCMR_KERAS_CACHE`
+            names, by default `~/.cache/rocmr_keras`. Defaults to `None`.
+        verbose: `1` for a progress bar, where there is more than one chunk; `0` for none.
+            Defaults to `1`.
+        max_bad_fraction: Float in `[0, 1]`, the share of images that may be unreadable:
+            they are left out, with the captions of no other image, and listed in
+            `skipped`. Defaults to `0.0`.
+
+    Returns:
+        A `rocmr_keras.data.PackedSplit`.
+
+    Raises:
+        ValueError: If too many images cannot be read, or the folder holds other things: the
+            pack of another preprocessor or of other images.
+
+    Example:
+
+    ```python
+    packed = rocmr_keras.data.pack(splits["train"], preprocessor, "packs/train")
+    dataset = rocmr_keras.data.batches(packed, preprocessor, batch_size=128)
+    ```
+    """
+    if isinstance(split, PackedSplit):
+        split.check_preprocessor(preprocessor)
+        if folder is None:
+            return split
+    name = fingerprint(split, preprocessor)
+    folder = _choose_folder(split, preprocessor, name) if folder is None else folder
+    if folder is None:
+        return _make(split, preprocessor, name, None, verbose, max_bad_fraction)
+    folder = pathlib.Path(os.path.abspath(folder))
+    with alone(folder):
+        if os.path.isdir(folder) and any(folder.iterdir()):
+            packed = _reuse(folder, name)
+            _check_share(packed.skipped.get(_BAD, ()), len(split), max_bad_fraction)
+            return packed
+        return _make(split, preprocessor, name, folder, verbose, max_bad_fraction)
+
+
+def _choose_folder(split, preprocessor, name):
+    height, width = preprocessor.image_size
+    if _is_ready(split, preprocessor) or 3 * len(split) * height * width < _MEMORY_LIMIT:
+        return None
+    user = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    cache = os.environ.get("ROCMR_KERAS_CACHE") or os.path.join(user, "rocmr_keras")
+    return os.path.join(cache, "packs", name)
+
+
+def _is_ready(split, preprocessor):
+    images = split.images
+    is_uint8 = isinstance(images, np.ndarray) and images.dtype == "uint8"
+    return is_uint8 and images.shape[1:3] == preprocessor.image_size
+
+
+def _reuse(folder, name):
+    try:
+        packed = open_pack(folder)
+        differs = difference(packed.fingerprint, name)
+    except ValueError:
+        differs = "other things, or a pack that is not whole"
+    if differs:
+        raise ValueError(
+            "`folder` must be new, or hold the pack of this split and preprocessor. Received: "
+            f"folder={os.fspath(folder)!r}, which holds {differs}. Remove it, or name another."
+        )
+    return packed
+
+
+def _make(split, preprocessor, name, folder, verbose, max_bad_fraction):
+    # Before decoding, which takes longer: the tokenizer may refuse a caption.
+    tokens = _tokenize(split.captions, preprocessor)
+    if folder is None and _is_ready(split, preprocessor):
+        return _assemble(split, tokens, split.images, name, {})
+    unfinished = UnfinishedPack(folder, name, (len(split), *preprocessor.image_size, 3))
+    bad = _decode(split, preprocessor, unfinished, verbose, max_bad_fraction)
+    if bad:
+        warnings.warn(f"Left out {_listed(_lines(bad), len(split))}.", stacklevel=3)
+    packed = _assemble(split, tokens, unfinished.leave_out(sorted(bad)), name, bad)
+    if folder is None:
+        return packed
+    unfinished.finish(functools.partial(write_tables, packed))
+    return open_pack(folder)
+
+
+def _assemble(split, tokens, images, name, bad):
+    image_ids = np.delete(split.image_ids, sorted(bad))
+    kept = np.flatnonzero(np.isin(split.caption_image_ids, image_ids))
+    return PackedSplit(
+        images,
+        image_ids,
+        [split.captions[index] for index in kept],
+        split.caption_image_ids[kept],
+        {key: rows[kept] for key, rows in tokens.items()},
+        name,
+        split.name,
+        {**split.skipped, **({_BAD: _lines(bad)} if bad else {})},
+    )
+
+
+def _tokenize(captions, preprocessor):
+    parts = [preprocessor.tokenize(captions[i : i + 4096]) for i in range(0, len(captions), 4096)]
+    parts = parts or [preprocessor.tokenize([])]
+    return {name: np.concatenate([part[name] for part in parts]) for name in TOKENS}
+
+
+def _decode(split, preprocessor, unfinished, verbose, max_bad_fraction):
+    """Decodes what is not decoded yet, in two threads; returns what was bad, by position."""
+    starts, bad = range(0, len(split), CHUNK), {}
+    where = "memory" if unfinished.folder is None else str(unfinished.folder)
+    bar = keras.utils.Progbar(
+        len(starts),
+        verbose=verbose if len(starts) > 1 else 0,
+        unit_name=f"{CHUNK} images to {where}",
+    )
+
+    def work(start):
+        if unfinished.holds(start):
+            return {}
+        pixels, faults = decode_chunk(preprocessor, split.images[start : start + CHUNK])
+        unfinished.write(start, pixels, is_whole=not faults)
+        return {start + index: fault for index, fault in faults.items()}
+
+    with futures.ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(work, start) for start in starts]
+        try:
+            for job in jobs:
+                bad |= job.result()
+                if bad and not max_bad_fraction:
+                    raise UnreadableImage(*bad[min(bad)])
+                _check_share(_lines(bad), len(split), max_bad_fraction)
+                bar.add(1)
+        finally:
+            for job in jobs:
+                job.cancel()
+    return bad
+
+
+def _check_share(lines, count, max_bad_fraction):
+    if len(lines) > max_bad_fraction * count:
+        raise ValueError(
+            f"At most a share of {max_bad_fraction:g} of the images may be bad "
+            f"(`max_bad_fraction`). Received: {_listed(lines, count)}. "
+            "Repair them, or raise `max_bad_fraction`."
+        )
+
+
+def _lines(bad):
+    return [": ".join(bad[position]) for position in sorted(bad)]
+
+
+def _listed(lines, count):
+    more = f"; and {len(lines) - 5} more" if len(lines) > 5 else ""
+    return f"{len(lines)} bad of {count} images: {'; '.join(lines[:5])}{more}"
