@@ -10,9 +10,9 @@ from rocmr_keras.files import replacing
 class EpsilonWarmup(keras.callbacks.Callback):
     """Raises the budget of the training attacks linearly from zero to full.
 
-    Early in training nothing is learnt from examples that are already beyond
-    recognition. Works through the `epsilon_scale` weight of the attacks, step by step,
-    so nothing is compiled again. Validation always runs at the full budget.
+    A new model learns little from examples at the full budget. The callback sets the
+    `epsilon_scale` weight of the attacks before each step, so nothing is compiled again.
+    Validation always runs at the full budget.
 
     Args:
         num_steps: Integer, training steps until the budget is full, counted over the
@@ -95,12 +95,12 @@ def _steps_taken(optimizer):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole training state after every epoch, so that a run can go on.
+    """Saves the whole training state after every epoch, so that a run can be resumed.
 
-    Unlike `keras.callbacks.BackupAndRestore` it keeps seeds too, never overwrites its
-    only copy (a kill while writing loses nothing), and refuses a damaged file. On
-    `rocmr_keras.data.batches` a resumed run equals one that was never interrupted,
-    to rounding.
+    Unlike `keras.callbacks.BackupAndRestore` it also saves seeds, never overwrites its only
+    copy (a run killed while writing loses nothing), and refuses a damaged file. On
+    `rocmr_keras.data.batches` a resumed run equals one that was never interrupted, to
+    rounding.
 
     Args:
         path: Path of the `.npz` file. The state before it stays beside it as

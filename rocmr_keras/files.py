@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and the checksums of what is in them."""
+"""Writes files and folders atomically, and computes checksums."""
 
 import contextlib
 import hashlib

@@ -1,13 +1,13 @@
-"""The one loop of fixed-size batches: a compiled step is traced once, not once for the rest."""
+"""Runs a step on batches of one size, so that it is compiled once."""
 
 import keras
 import numpy as np
 
 
 def in_batches(step, count, batch_size, verbose=0):
-    """Runs a step on batches of one size and joins what it returns.
+    """Runs a step on batches of one size and joins the results.
 
-    The last batch is filled up with its own examples, of which the surplus is cut off again.
+    The last batch is padded with its own examples; the results for these are dropped.
 
     Args:
         step: Callable from an integer array `(batch_size,)`, positions of examples, to a dict of
@@ -24,6 +24,7 @@ def in_batches(step, count, batch_size, verbose=0):
     parts = []
     for start in starts:
         chosen = np.arange(start, min(start + batch_size, count))
+        # Its own examples: zeros could be out of the range that a tower or an attack accepts.
         found = step(np.resize(chosen, batch_size))
         parts.append({name: np.asarray(value)[: len(chosen)] for name, value in found.items()})
         bar.add(1)

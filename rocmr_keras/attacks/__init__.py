@@ -10,8 +10,8 @@ from rocmr_keras.attacks.images.random_noise import RandomNoise
 from rocmr_keras.attacks.images.square import Square
 from rocmr_keras.attacks.objectives import Target
 from rocmr_keras.attacks.query_encoder import QueryEncoder
+from rocmr_keras.attacks.strings.candidate_edits import CharacterDraws
 from rocmr_keras.attacks.strings.character_edits import CharacterEdits
-from rocmr_keras.attacks.strings.edit_draws import CharacterDraws
 from rocmr_keras.attacks.strings.masked_word_substitution import MaskedWordSubstitution
 from rocmr_keras.attacks.strings.random_character_edits import RandomCharacterEdits
 from rocmr_keras.attacks.strings.string_attack import StringAttack

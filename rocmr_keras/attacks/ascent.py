@@ -31,17 +31,19 @@ def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True, mom
         if keep_best:
             best, best_losses = keep_better(best, best_losses, current, losses)
         if momentum:
+            # Scaled per example, as in MIM: else the steps with large gradients would decide.
             gradient = direction = momentum * direction + _unit_mean(gradient)
         stalled = stalled + ops.sum(is_stalled)
         return step(current, gradient), best, best_losses, direction, stalled
 
-    # A loop needs a state of one structure: scalars stand in for what is not used.
+    # `fori_loop` needs a state of fixed structure: a scalar zero replaces unused parts.
     losses = forward(loss_fn, clean) if keep_best else ops.zeros(())
     direction = ops.zeros_like(clean) if momentum else ops.zeros(())
     state = (start, clean, losses, direction, ops.zeros(()))
     current, best, best_losses, _, stalled = repeat(advance, num_steps, state)
     if not keep_best:
         return current, None, stalled
+    # The loop has scored every iterate but the last.
     losses = forward(loss_fn, current)
     return *keep_better(best, best_losses, current, losses), stalled
 

@@ -7,28 +7,28 @@ from rocmr_keras.backend import value_and_grad
 
 
 class Attack(FinalSettings, keras.layers.Layer):
-    """Base class of all attacks but those on strings: raises a per-example loss.
+    """Base class of all attacks except those on strings.
 
-    An attack's `call` knows no model and no gallery. It is handed the inputs and a function
-    from inputs to one loss per example, larger being worse for the model, and returns
-    perturbed inputs within its budget. What the inputs are, how they come out of a batch
-    and how they go into an encoder is the business of four kinds, of which one's own
-    attack is a subclass: `ImageAttack`, `EmbeddingAttack`, `TokenAttack` and `EditAttack`.
-    A fifth kind sets `side` and implements `perturb`.
+    An attack's `call` knows neither the model nor the gallery. It gets the inputs and a
+    function from inputs to one loss per example, larger being worse for the model, and
+    returns perturbed inputs within its budget. To write your own, subclass one of
+    `ImageAttack`, `EmbeddingAttack`, `TokenAttack` and `EditAttack`, which take the inputs
+    out of a batch and feed them to the encoder. To attack anything else, subclass `Attack`,
+    set `side` and implement `perturb`.
 
-    Attacks compute in float32 whatever the precision of the model, own the seed of
-    their randomness and cannot be changed after construction: a compiled training
-    step would go on with the old setting. What a schedule may change is
-    `epsilon_scale`, a non-trainable weight that multiplies the budget.
+    Attacks compute in float32 whatever the precision of the model and have their own
+    random seed. They cannot be changed after construction, since a compiled training step
+    would keep the old setting. Only `epsilon_scale`, a non-trainable weight that multiplies
+    the budget, may be changed by a schedule.
 
     Args:
-        seed: Int, the seed of the attack's draws; `None` draws one. Defaults to `None`.
+        seed: Integer, the seed of the attack's draws; `None` draws one. Defaults to `None`.
 
     Attributes:
         side: `"images"` or `"texts"`, what is attacked.
         batch_keys: Tuple of strings, what it takes out of a batch.
-        writes_text: Bool, whether people can read what it makes of a text.
-        scales_epsilon: Bool, whether with `epsilon_scale` doubled it is the attack of twice
+        writes_text: Boolean, whether people can read what it makes of a text.
+        scales_epsilon: Boolean, whether with `epsilon_scale` doubled it is the attack of twice
             its `epsilon`, so that one compiled step serves both.
         epsilon_scale: Scalar weight in [0, 1], starts at 1.
         stalled_share: Float, the share of gradients that were zero or not finite
@@ -43,13 +43,17 @@ class Attack(FinalSettings, keras.layers.Layer):
     _or_else = ", or schedule the budget through `epsilon_scale.assign(...)`"
 
     def __init__(self, seed=None, **kwargs):
+        # Not the global policy: bfloat16 has steps of 1/256 near 1 and would swallow
+        # perturbations, and with autocasting Keras would cast the inputs on entry.
         kwargs.setdefault("dtype", "float32")
         super().__init__(autocast=False, **kwargs)
         self.seed = seed
+        # Its state is a weight, as are the counts: a compiled step can update weights only.
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.epsilon_scale = self._counter("epsilon_scale", "ones")
         self.stalled_gradients = self._counter("stalled_gradients", "zeros")
         self.total_gradients = self._counter("total_gradients", "zeros")
+        # All weights exist: Keras need not look for more at the first call.
         self.built = True
 
     def __call__(self, *args, **kwargs):
@@ -86,12 +90,13 @@ class Attack(FinalSettings, keras.layers.Layer):
             raise ValueError(
                 "`get_config` must hold every argument of the constructor, or a copy has "
                 f"another budget. Received: {type(self).__name__} without {forgotten}. Write "
-                'e.g. `{**super().get_config(), "epsilon": self.epsilon}`.'
+                'e.g. `config.update({"epsilon": self.epsilon})`.'
             )
         return type(self).from_config(config)
 
     def describe(self):
         """Returns the budget as plain and short values, for a report."""
+        # Keras numbers default names, so that two equal attacks have different ones.
         config = {name: value for name, value in self.get_config().items() if name != "name"}
         return keras.saving.serialize_keras_object(config)
 
@@ -116,9 +121,11 @@ class Attack(FinalSettings, keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
+        # No settings of an attack: always float32, and without anything to train.
         config.pop("dtype", None)
         config.pop("trainable", None)
-        return {**config, "seed": self.seed}
+        config.update({"seed": self.seed})
+        return config
 
 
 def safe_gradient(loss_fn, inputs):
@@ -134,6 +141,8 @@ def safe_gradient(loss_fn, inputs):
         that is 1 where the gradient is zero or was not finite.
     """
     losses, gradient = value_and_grad(loss_fn)(inputs)
+    # Token embeddings, and so their gradient, are in half precision under a mixed policy,
+    # in which the sum below could overflow.
     gradient = ops.cast(gradient, "float32")
     # One sum tells both: it is zero for a zero gradient only, and finite for a finite one.
     axes = tuple(range(1, len(gradient.shape)))
@@ -152,6 +161,7 @@ def keep_better(best, best_losses, candidate, candidate_losses):
     Returns:
         Tuple of the better inputs and their losses `(batch,)`.
     """
+    # A NaN loses every comparison by itself; plus infinity would win for good.
     better = ops.logical_and(candidate_losses > best_losses, ops.isfinite(candidate_losses))
     kept = where_example(better, candidate, best)
     return kept, ops.where(better, candidate_losses, best_losses)

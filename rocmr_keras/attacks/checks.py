@@ -26,7 +26,8 @@ def check_budget(name, value, optional=False):
 
 
 def check_count(name, value, least=1):
-    """Returns `value` if it is an int of at least `least`."""
+    """Returns `value` if it is an integer of at least `least`."""
+    # In Python `True` is an integer too.
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(
             f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}."
@@ -67,7 +68,7 @@ def check_attack(name, attack, side, kinds=_ANY_KIND, batch_keys=None, writes_te
             attacks.
         batch_keys: Tuple of strings, what it may take out of a batch, or `None` for
             whatever it wants. Defaults to `None`.
-        writes_text: Bool, whether people must be able to read what it makes of a text.
+        writes_text: Boolean, whether people must be able to read what it makes of a text.
             Defaults to `False`.
 
     Raises:

@@ -4,12 +4,12 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 class FinalSettings:
-    """Mixin of `Attack` and `StringAttack`: what an attack was built with is final.
+    """Mixin of `Attack` and `StringAttack` that makes their settings read-only.
 
-    A compiled step would go on with the old setting, and a report would name the new one.
-    Final are the arguments of the constructor and of those it inherits from: from the end
-    of the constructor on where it ends in `self._freeze()`, at the latest from the first
-    call on.
+    If a setting was changed later, a compiled step would keep the old value while reports
+    would show the new one. Read-only are all arguments of the constructor and of inherited
+    constructors, from the moment `self._freeze()` is called at the end of the constructor.
+    A class that does not call it is frozen at its first call.
     """
 
     _settings = frozenset()

@@ -2,15 +2,15 @@ from rocmr_keras.attacks import objectives
 
 
 class Goal:
-    """What an attack climbs: an objective of embeddings against a target.
+    """What an attack maximises: an objective, and the target it compares embeddings with.
 
-    All that an attack on a model needs to know besides the model and the batch.
+    An attack on a model is given the model, a batch and a goal.
 
     Args:
         target: A `rocmr_keras.attacks.Target`, over embeddings of the other side.
-        objective: Name or callable, see `rocmr_keras.attacks.objectives.get`.
+        objective: String or callable, see `rocmr_keras.attacks.objectives.get`.
             Defaults to `"contrastive"`.
-        normalize: Bool, whether the objective sees embeddings of length 1; else as the
+        normalize: Boolean, whether the objective sees embeddings of length 1; else as the
             tower gives them, for distances to such embeddings. Defaults to `True`.
 
     Call arguments:

@@ -1,4 +1,4 @@
-"""Norm balls: where a perturbation may go, and which way is up."""
+"""Norm balls: projection, steepest ascent and random draws."""
 
 import math
 
@@ -7,13 +7,13 @@ from keras import ops
 
 
 class Norm:
-    """A norm ball around zero; subclasses say which.
+    """Base class of norm balls around zero.
 
     Tensors are perturbations whose `axes` together form one vector; the other axes
     index independent vectors. `radius` broadcasts against the perturbation.
 
     Args:
-        axes: Tuple of negative ints, the axes of one vector. `None` means all
+        axes: Tuple of negative integers, the axes of one vector. `None` means all
             except the first. Defaults to `None`.
     """
 
@@ -73,6 +73,7 @@ class Linf(Norm):
         return radius * keras.random.uniform(shape, -1.0, 1.0, seed=seed)
 
     def sample_surface(self, shape, radius, seed):
+        # A corner of the box, where signed gradient steps end too.
         return radius * ops.sign(keras.random.uniform(shape, -1.0, 1.0, seed=seed))
 
 
@@ -98,6 +99,8 @@ class L2(Norm):
         direction = self._direction(shape, seed)
         size = math.prod(int(direction.shape[axis]) for axis in self._axes(direction))
         share_shape = ops.shape(self._sum(direction))
+        # The volume grows with the radius to the power of `size`: uniform in the ball means
+        # that most draws are close to the surface.
         share = keras.random.uniform(share_shape, seed=seed)
         return radius * direction * ops.power(share, 1.0 / size)
 
@@ -105,6 +108,7 @@ class L2(Norm):
         return radius * self._direction(shape, seed)
 
     def _direction(self, shape, seed):
+        # Normal draws, unlike uniform ones, favour no direction.
         return self.ascend(keras.random.normal(shape, seed=seed))
 
     def _sum(self, tensor):
@@ -119,7 +123,7 @@ def get(name, axes=None):
 
     Args:
         name: `"linf"` or `"l2"`.
-        axes: Tuple of negative ints, the axes of one vector; `None` means all
+        axes: Tuple of negative integers, the axes of one vector; `None` means all
             except the first. Defaults to `None`.
 
     Raises:

@@ -10,24 +10,27 @@ examples can change what an attack finds.
 import keras
 from keras import ops
 
+# Stands for minus infinity, which would turn differences and gradients into NaN.
 _FAR = -1e9
 
 
 class Target:
-    """What the attacked embeddings are compared with; constants of an attack.
+    """What attacked embeddings are compared with: gallery, ground truth and temperature.
+
+    Constant during an attack.
 
     Args:
         gallery: Float tensor `(items, dim)`, L2-normalised embeddings of the side
             that is searched.
-        positives: Bool tensor `(batch, items)`, the ground truth of each example, or
+        positives: Boolean tensor `(batch, items)`, the ground truth of each example, or
             the items that `target_similarity` shall make it find.
         scale: Float or scalar tensor, the inverse temperature. Defaults to `1.0`.
         clean: Float tensor `(batch, dim)`, the embeddings of the unperturbed examples,
             or `None`. Needed by `embedding_distance` and where `symmetric`.
-        symmetric: Bool, whether `contrastive` also takes the other direction, in which
+        symmetric: Boolean, whether `contrastive` also takes the other direction, in which
             the attacked example competes with the clean rest of the batch. For
             training, where the batch is the gallery. Defaults to `False`.
-        excluded: Bool tensor `(batch, items)`, items that count neither way, such as the
+        excluded: Boolean tensor `(batch, items)`, items that count neither way, such as the
             example itself, or `None`. Their similarity is taken for the lowest, -1.
             Defaults to `None`.
     """
@@ -60,11 +63,11 @@ class Target:
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 def contrastive(embeddings, target):
-    """InfoNCE: minus the log share of softmax mass on the ground truth.
+    """InfoNCE: minus the logarithm of the softmax probability of the ground truth.
 
-    The default of training. Smooth everywhere and therefore easy to climb; it can go
-    on growing after the rank is lost, and saturates where the temperature is small.
-    Where the target is symmetric, the mean over both directions.
+    The default in training. Smooth everywhere and therefore easy to climb. It keeps
+    growing after the rank is lost, and saturates where the temperature is small. With a
+    symmetric target it is the mean over both directions.
 
     Args:
         embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
@@ -74,8 +77,7 @@ def contrastive(embeddings, target):
         Float tensor `(n * batch,)`.
 
     Reference:
-        van den Oord et al., "Representation Learning with Contrastive Predictive
-        Coding", 2018 (arXiv:1807.03748).
+        - [van den Oord et al., 2018](https://arxiv.org/abs/1807.03748), InfoNCE
     """
     logits = target.scale * target.similarities(embeddings)
     right = ops.logsumexp(ops.where(target.positives, logits, _FAR), axis=-1)
@@ -112,7 +114,7 @@ def similarity(embeddings, target):
         Float tensor `(n * batch,)`.
 
     Reference:
-        Lu et al., "Set-level Guidance Attack", 2023 (arXiv:2307.14061).
+        - [Lu et al., 2023](https://arxiv.org/abs/2307.14061), SGA
     """
     similarities = target.similarities(embeddings)
     own = ops.where(target.positives, similarities, 0.0)
@@ -123,8 +125,8 @@ def similarity(embeddings, target):
 def margin(embeddings, target):
     """Best wrong similarity minus best right one: positive means recall@1 is lost.
 
-    The exact surrogate of recall@1, independent of the temperature, but it looks at
-    two items of the gallery at a time.
+    Its sign tells recall@1 exactly, whatever the temperature, but its gradient comes from
+    two items of the gallery only.
 
     Args:
         embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
@@ -141,7 +143,7 @@ def margin(embeddings, target):
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 def margin_ratio(embeddings, target):
-    """`margin` over the gap between the first and the third item: retrieval's DLR.
+    """`margin` divided by the gap between the first and the third item: DLR for retrieval.
 
     Neither the temperature nor any other scaling of the similarities changes it, so a
     model cannot hide behind a saturated loss.
@@ -157,9 +159,9 @@ def margin_ratio(embeddings, target):
         ValueError: If the gallery has fewer than three items.
 
     Reference:
-        Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble
-        of diverse parameter-free attacks" (DLR loss), 2020 (arXiv:2003.01690).
+        - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690), the DLR loss
     """
+    # `None` where the size of the gallery is known at run time only.
     items = target.gallery.shape[0]
     if items is not None and items < 3:
         raise ValueError(
@@ -175,7 +177,8 @@ def margin_ratio(embeddings, target):
 def target_similarity(embeddings, target):
     """Mean cosine similarity to the items marked in `target.positives`: a targeted attack.
 
-    Mark the items that shall be found. With many of them it makes a hub.
+    `positives` are the items to be retrieved here, not the ground truth. With many of them
+    the attack makes a hub, an item that is close to all of them.
 
     Args:
         embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
@@ -207,7 +210,7 @@ def embedding_distance(embeddings, target):
         ValueError: If the target has no clean embeddings.
 
     Reference:
-        Schlarmann et al., "Robust CLIP" (FARE), 2024 (arXiv:2402.12336).
+        - [Schlarmann et al., 2024](https://arxiv.org/abs/2402.12336), FARE
     """
     moved = target.stack(embeddings) - _clean("embedding_distance", target)
     return ops.reshape(ops.sum(ops.square(moved), axis=-1), (-1,))
@@ -232,8 +235,7 @@ def embedding_kl(embeddings, target):
         ValueError: If the target has no clean embeddings.
 
     Reference:
-        Zhang et al., "Towards Adversarial Attack on Vision-Language Pre-training Models"
-        (Co-Attack), 2022 (arXiv:2206.09391).
+        - [Zhang et al., 2022](https://arxiv.org/abs/2206.09391), Co-Attack
     """
     logs = ops.log_softmax(target.stack(embeddings))
     gap = logs - ops.log_softmax(_clean("embedding_kl", target))

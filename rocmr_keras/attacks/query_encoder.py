@@ -20,12 +20,11 @@ _FOUND = (
 
 
 class QueryEncoder(AdversarialSteps, keras.Model):
-    """Encodes the queries of one side, attacked against a fixed gallery or clean.
+    """Encodes queries, clean or attacked against a fixed gallery.
 
-    A `keras.Model`, so that `predict_on_batch` runs the attack inside Keras's
-    compiled step of the active backend. The gallery is given whole and never the
-    batch: what is found for a query does not depend on which others are attacked
-    beside it.
+    A `keras.Model`, so that `predict_on_batch` runs the attack inside Keras's compiled
+    step of the active backend. Queries are attacked against the whole gallery, never
+    against the batch, so the result for one does not depend on the others in its batch.
 
     Args:
         model: A `DualEncoder`.
@@ -33,7 +32,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         attack: An `Attack` on that side, or `None` to encode clean queries. It takes no
             more out of a batch than images, or token ids and their mask.
             Defaults to `None`.
-        objective: Name or callable, what the attack maximises. Defaults to
+        objective: String or callable, what the attack maximises. Defaults to
             `"contrastive"`.
         gallery: Float array `(items, dim)`, L2-normalised embeddings of the other
             side; needed with an attack. Defaults to `None`.
@@ -65,6 +64,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         gallery=None,
         gallery_ids=None,
     ):
+        # Under a mixed policy Keras would else cast images to half precision on entry.
         super().__init__(autocast=False)
         _check(side, attack, gallery)
         self.dual_encoder = model
@@ -77,6 +77,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
             self.gallery_ids = None
             if gallery_ids is not None:
                 self.gallery_ids = self._constant("gallery_ids", gallery_ids, "int32")
+        # The towers are built: Keras need not trace a call to find that out.
         self.built = True
         self.compile()
 
@@ -85,6 +86,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         batch = keras.tree.map_structure(ops.convert_to_tensor, batch)
         if self.attack is None:
             return batch
+        # Encoded in any case: the objective may be one that measures from the clean query.
         with discard_updates():
             clean = self._encode(batch)
         goal = Goal(self._target(batch, clean), self.objective)

@@ -22,6 +22,8 @@ def value_and_grad(function):
     def total(inputs):
         with discard_updates():
             losses = function(inputs)
+        # JAX differentiates scalars. No example affects the loss of another, so the gradient
+        # of the sum holds that of each.
         return losses.sum(), losses
 
     def wrapped(inputs):
@@ -68,6 +70,7 @@ class AdversarialSteps:
             data = self.perturb(data, training=training)
         updated = []
         for variable, old in zip(self.non_trainable_variables, non_trainable):
+            # `None` for a variable that was not written to.
             new = scope.get_current_value(variable)
             updated.append(old if new is None else new)
         return data, updated

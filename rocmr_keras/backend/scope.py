@@ -20,6 +20,8 @@ def discard_updates():
     ```
     """
     with keras.StatelessScope(initialize_variables=False) as scope:
+        # A scope starts empty: without these values, reads inside of a JAX step would find
+        # the ones from before the step.
         if scope.original_scope is not None:
             scope.state_mapping.update(scope.original_scope.state_mapping)
         yield

@@ -19,6 +19,7 @@ def value_and_grad(function):
     """
 
     def wrapped(inputs):
+        # Weights are not recorded: nobody asks for their gradient here.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             with discard_updates():

@@ -19,8 +19,10 @@ def value_and_grad(function):
 
     def wrapped(inputs):
         with torch.enable_grad(), discard_updates():
+            # A leaf, so that nothing flows back into what made the inputs.
             inputs = inputs.detach().requires_grad_()
             losses = function(inputs)
+            # `autograd.grad` refuses a loss that depends on no input at all.
             if not losses.requires_grad:
                 return losses, torch.zeros_like(inputs)
             (gradient,) = torch.autograd.grad(losses.sum(), inputs, allow_unused=True)

@@ -28,5 +28,5 @@ def _hide_accelerators(tf):
     try:
         tf.config.set_visible_devices([], "GPU")
     except RuntimeError:
-        # TensorFlow is already at work on them, so their use was meant.
+        # TensorFlow has initialised its GPUs already, so the program uses them on purpose.
         pass

@@ -26,14 +26,15 @@ def auto_attack(
     verbose=1,
     **options,
 ):
-    """Retrieval's AutoAttack: several strong attacks in one call, the worst of them per query.
+    """AutoAttack for retrieval: an ensemble of strong attacks, the worst result per query.
 
-    There is nothing to tune but the budget. Image queries face `APGD` on `contrastive`, then on
-    `margin`, then `Square`, which needs no gradient; text queries face `TokenSubstitution` on
-    both objectives; with both budgets, image and text are also attacked together: captions, then
-    images against them, and the joint `Alternating`. All but the attack on whole galleries runs
-    on queries that are still right (`Alternating` on each image and its captions of which one
-    is), and a query counts as right only if it survives them all.
+    Only the budget is to be chosen. Image queries are attacked by `APGD` on `contrastive` and
+    on `margin`, then by `Square`, which needs no gradient; text queries by
+    `TokenSubstitution` on both objectives. With both budgets, both sides are attacked too:
+    first all captions, then all images against them, and finally each image together with its
+    captions, by `Alternating`. Queries whose match is no longer among the first ten are left
+    out of later attacks, except where all images and captions are attacked. A query counts as
+    right only if it survives all attacks.
 
     Args:
         model: A `DualEncoder` with a preprocessor, or an `Adapter`.
@@ -67,8 +68,7 @@ def auto_attack(
     ```
 
     Reference:
-        Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of
-        diverse parameter-free attacks" (AutoAttack), 2020 (arXiv:2003.01690).
+        - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690), AutoAttack
     """
     budget = auto_attack_budget(epsilon, num_substitutions, version=version, **options)
     encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
@@ -104,6 +104,7 @@ def _run(encoded, clean, protocol, stages):
             before = worst.get(direction, clean[direction])
             after = worst[direction] = worse(before, ranking)
             known = stage_of.get(direction, "")
+            # Of equals the earlier stage keeps the query: it has broken it first.
             stage_of[direction] = np.where(after.ranks > before.ranks, name, known)
             broken = _survivors(before).size - _survivors(after).size
             counts.append(
@@ -115,6 +116,7 @@ def _run(encoded, clean, protocol, stages):
 def _furthest(clean, worst, stage_of):
     """Lists the queries that came first when clean and come last now."""
     fallen = np.flatnonzero((clean.ranks == 1) & (worst.ranks > 1))
+    # Stable, or equal ranks would be listed in another order on another machine.
     order = fallen[np.argsort(-worst.ranks[fallen], kind="stable")][:_MOST_LISTED]
     return [
         {
@@ -142,6 +144,7 @@ def _attack_queries(encoded, threat, worst):
 
 
 def _attack_both(encoded, threat, worst):
+    # Without a schedule all queries search one attacked gallery: none can be left out.
     ids = None
     if threat.protocol.schedule is not None:
         ids = _surviving_ids(encoded, worst)

@@ -53,6 +53,8 @@ def query_stages(budget):
     """
     epsilon, norm, seed = budget["epsilon"], budget["norm"], budget["seed"]
     stages = []
+    # They fail on different queries: `contrastive` saturates where the model is sure, the
+    # gradient of `margin` knows two items only.
     for objective in ("contrastive", "margin"):
         if epsilon is not None:
             apgd = APGD(epsilon, budget["num_steps"], norm, seed=seed)
@@ -85,5 +87,6 @@ def _search(budget):
         num_substitutions,
         budget["num_candidates"],
         seed=budget["seed"],
+        # After the last substitution a beam has nothing to continue from.
         beam_size=1 if num_substitutions == 1 else 4,
     )

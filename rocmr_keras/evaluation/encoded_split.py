@@ -16,10 +16,10 @@ from rocmr_keras.metrics.relevance import Relevance
 
 
 class EncodedSplit:
-    """A model and a split, with the split's clean embeddings and its ground truth.
+    """A split with its clean embeddings and ground truth, and the model that encoded it.
 
-    Every evaluation begins with one: the split is encoded once, then attacked and ranked as
-    often as needed. Unlike `Embeddings`, which only holds arrays, it can encode and rank.
+    Every evaluation starts from one, so that the split is encoded once and then attacked and
+    ranked as often as needed. `Embeddings` holds arrays only.
 
     Args:
         model: A `DualEncoder` with a preprocessor.
@@ -55,6 +55,7 @@ class EncodedSplit:
 
     def batched(self, batch_size):
         """Returns the same with another batch size; nothing is encoded again."""
+        # Shallow: the embeddings are shared.
         encoded = copy.copy(self)
         encoded.batch_size = batch_size
         return encoded
@@ -93,6 +94,7 @@ class EncodedSplit:
             attacked,
             keep_inputs=False,
         )
+        # A copy: the clean embeddings serve the next attack.
         embeddings = np.array(self.embeddings(modality))
         embeddings[attacked] = found["embeddings"]
         return embeddings, found["stalled_share"]
@@ -130,6 +132,7 @@ class EncodedSplit:
 
     def rank_clean(self, directions):
         """Returns the `Ranking` of each of some directions in a dict, nobody attacked."""
+        # One product for both directions takes half the time of two.
         is_both = set(CROSS_MODAL) <= set(directions)
         both = self.rank_both(self.clean.images, self.clean.texts) if is_both else {}
         return {name: both[name] if name in both else self.rank(name) for name in directions}
@@ -149,6 +152,7 @@ class EncodedSplit:
             )
         name = f"ground_truth[{direction!r}]"
         relevance = Relevance.from_lists(lists, len(item_ids), name)
+        # A list says nothing of the query itself, which would always be found first.
         relevance.exclude_self = direction in INTRA_MODAL
         return relevance
 

@@ -15,12 +15,11 @@ _DIRECTION = "image_to_text"
 def epsilon_curve(
     model, split, attack, epsilons, objective="contrastive", k=1, batch_size=64, verbose=1
 ):
-    """Measures recall over a list of budgets, each attack starting where the last one ended.
+    """Measures recall at several epsilons, each attack starting from the last one's result.
 
-    A larger ball contains the smaller ones, so what was found with a smaller budget is a
-    valid start with a larger one, and the objective of no image falls as the budget grows.
-    With the objective `"margin"` recall@1 cannot rise either; with others it may, but rarely
-    does.
+    The ball of a larger epsilon contains that of a smaller one, so the images found so far
+    are a valid start, and no image's loss falls as epsilon grows. With the objective
+    `"margin"` recall@1 never rises; with other objectives it rarely does.
 
     Args:
         model: A `DualEncoder` with a preprocessor.
@@ -30,7 +29,7 @@ def epsilon_curve(
             the largest budget and shrinks with it.
         epsilons: List of floats, the budgets in units of the attack's `value_range`; 0 is
             the clean recall.
-        objective: Name or callable. Defaults to `"contrastive"`.
+        objective: String or callable. Defaults to `"contrastive"`.
         k: Integer, the recall is among the first `k`. Defaults to `1`.
         batch_size: Integer. Defaults to `64`.
         verbose: `1` for progress bars, `0` for none. Defaults to `1`.
@@ -69,14 +68,17 @@ def epsilon_curve(
 
 
 class _Climb:
-    """What has been found for each image so far: one trace serves all budgets."""
+    """The strongest result for each image so far, carried from epsilon to epsilon."""
 
     def __init__(self, encoded, attack, objective, largest):
         self.encoded, self.objective, self.largest = encoded, objective, largest
+        # Built once for the largest epsilon, which `epsilon_scale` shrinks: an attack for each
+        # epsilon would be compiled anew.
         self.attack = type(attack).from_config({**attack.get_config(), "epsilon": largest})
         self.attacker = QueryAttacker(
             encoded, "images", self.attack, objective, encoded.searched(_DIRECTION)
         )
+        # The first attack draws its start itself.
         self.starts, self.found = None, encoded.clean.images
         self.best = self._losses(self.found)
         self.ranks, self.losses = [], []

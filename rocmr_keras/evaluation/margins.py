@@ -1,4 +1,4 @@
-"""Which joint attack is stronger: the margins of whole groups, side by side."""
+"""Compares joint attacks by the margins of groups, an image and its captions each."""
 
 import numpy as np
 
@@ -7,10 +7,11 @@ _ROUNDING = 1e-6
 
 
 def compare_margins(report):
-    """Compares joint attacks group by group, where recall is at the floor for all of them.
+    """Compares joint attacks by their margins, even if recall is zero under all of them.
 
-    The margin of a group, an id's images and captions, is what its attack raises: best wrong
-    similarity minus best right one, mean over its images plus mean over its captions.
+    A group is all images and captions of one id. Its margin, which a joint attack raises, is
+    the best wrong similarity minus the best right one, the mean over its images plus the mean
+    over its captions.
 
     Args:
         report: Dict, as `evaluate` returns it, with two attacks or more under the protocol
@@ -37,6 +38,7 @@ def compare_margins(report):
     margins = {
         name: np.array(run["group_margins"])
         for name, run in report["attacks"].items()
+        # Attacks without a schedule have no groups.
         if "group_margins" in run
     }
     if len(margins) < 2:

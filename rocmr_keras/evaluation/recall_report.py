@@ -84,6 +84,7 @@ def as_threat(threat):
     """Returns a bare attack as a `Threat` under the protocol `"query"`."""
     if isinstance(threat, Threat):
         return threat
+    # What is no attack at all is refused by `Threat`, with a message.
     is_of_texts = getattr(threat, "side", None) == "texts"
     return Threat(**{"text_attack" if is_of_texts else "image_attack": threat})
 

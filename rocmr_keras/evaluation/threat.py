@@ -5,13 +5,13 @@ from rocmr_keras.evaluation import protocols
 
 
 class Threat:
-    """What an attacker may do to a retrieval system, and towards which objective.
+    """A threat model: the attacks on each side, their objective and the protocol.
 
     Args:
         image_attack: An `ImageAttack`, or `None`. Defaults to `None`.
         text_attack: An `EmbeddingAttack`, a `TokenAttack` or a `StringAttack`, or `None`.
             Defaults to `None`.
-        objective: Name or callable that the attacks maximise, see
+        objective: String or callable that the attacks maximise, see
             `rocmr_keras.attacks.objectives.get`, or `None` for what suits the
             protocol: `"similarity"` for `"gallery"`, `"target_similarity"` for
             `"inserted"`, `"contrastive"` otherwise. Defaults to `None`.

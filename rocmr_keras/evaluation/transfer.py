@@ -11,17 +11,17 @@ from rocmr_keras.metrics.ranks import recall_at_k
 
 
 def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_size=64, verbose=1):
-    """Attacks the queries on each model, and lets every model answer them.
+    """Attacks queries on each model and measures the recall of every model on them.
 
-    The diagonal is the white-box attack. A model that is hurt more by what was found on
-    another one than by its own attack hides its gradients.
+    The diagonal is the white-box attack. A model that loses more recall to examples made on
+    another model than to its own masks its gradients.
 
     Args:
         models: Dict from a name to a `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
         attack: An `ImageAttack` or a `TokenAttack`. Images must have one size for all
             models; token ids go to another vocabulary by way of the string.
-        objective: Name or callable. Defaults to `"contrastive"`.
+        objective: String or callable. Defaults to `"contrastive"`.
         k: Integer, the recall is among the first `k`. Defaults to `1`.
         batch_size: Integer. Defaults to `64`.
         verbose: `1` for progress bars, `0` for none. Defaults to `1`.
@@ -45,6 +45,7 @@ def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_s
     _check(models, attack)
     modality = attack.side
     settings = {"batch_size": batch_size, "verbose": verbose}
+    # Once for each model, not for each pair of models.
     encoded = [EncodedSplit(model, split, **settings) for model in models.values()]
     direction = across(modality)
     recall = np.zeros((len(models), len(models)))

@@ -37,6 +37,7 @@ def worst_case(report, ranks, attacks=None):
     worst = {}
     for name in attacks:
         for direction, ranking in ranks[name].items():
+            # To do nothing is a choice of the attacker too.
             known = worst.get(direction) or ranks["clean"][direction].take(ranking.queries)
             worst[direction] = worse(known, ranking)
     return {
@@ -64,6 +65,7 @@ def _check(report, ranks, attacks):
             f"`attacks` must name attacks of the report: {sorted(known)}. Received: "
             f"attacks={attacks}. Pass `ranks` as `evaluate(..., return_ranks=True)` gives them."
         )
+    # Ranks of different protocols are of different galleries.
     protocols = sorted({report["attacks"][name]["budget"]["protocol"] for name in attacks})
     if len(protocols) > 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What an artefact says of itself, and whether that is true."""
+"""Writes the manifest of an artefact, and verifies an artefact against it."""
 
 import datetime
 import hashlib

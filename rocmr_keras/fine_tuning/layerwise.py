@@ -4,7 +4,7 @@ from rocmr_keras.fine_tuning.blocks import ordered_blocks
 
 
 def layerwise_multipliers(model, decay):
-    """Returns what to multiply the learning rate of each trainable weight by.
+    """Returns a multiplier of the learning rate for each trainable weight.
 
     Heads, and what follows the last block of a tower, have 1; the last block `decay`, the
     one before it `decay**2`, and so on down to what comes before the first block. For

@@ -4,13 +4,12 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW with a learning rate of its own for each weight.
+    """AdamW with a separate learning rate for each weight.
 
-    Each weight's rate, and with it its weight decay, is the common one times a
-    multiplier; a multiplier on the gradient would do nothing, since Adam divides it out. All
-    else is Keras's: schedules, clipping by a global norm, EMA, accumulation and
-    loss scaling see one optimizer. On torch it updates weight by weight instead of all
-    at once.
+    The learning rate of each weight, and with it its weight decay, is the common one times a
+    multiplier. (Multiplying the gradient instead would have no effect, since Adam divides it
+    out.) Everything else is as in Keras: schedules, clipping by a global norm, EMA,
+    accumulation and loss scaling. On torch it updates one weight at a time.
 
     Relies on three private methods of Keras's optimizers, here alone: the index of a
     variable, whether it decays, and where decay is applied.

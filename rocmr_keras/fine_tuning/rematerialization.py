@@ -1,4 +1,4 @@
-"""Memory for time: blocks that are computed again in the backward pass."""
+"""Gradient checkpointing: blocks that are computed again in the backward pass."""
 
 import keras
 from keras import ops
@@ -7,13 +7,13 @@ from rocmr_keras.fine_tuning.blocks import ordered_blocks
 
 
 def rematerialize(tower):
-    """Makes a tower keep the inputs of its blocks only, and recompute what is inside.
+    """Gradient checkpointing: stores only the inputs of blocks and recomputes the rest.
 
-    Gradient checkpointing of every block, see `rocmr_keras.fine_tuning.ordered_blocks`. One
-    more forward pass of the blocks in each backward pass, of training and of attacks, and
-    much less memory for towers of many blocks. The numbers stay the same:
-    what a block writes (batch statistics) is written once, and dropout draws the same
-    mask again. It belongs to the run, not to the model: it is not saved.
+    It applies to every block of a tower, see `rocmr_keras.fine_tuning.ordered_blocks`. Each
+    backward pass, of training and of attacks, then takes one more forward pass of the blocks
+    and, in a tower of many blocks, much less memory. The results stay the same: batch
+    statistics are written once, and dropout draws the same mask again. It is a setting of the
+    run and not saved with the model.
 
     On JAX with a CPU, XLA's scheduler undoes the saving: it computes early what could run
     at the same time. Set `XLA_FLAGS=--xla_cpu_enable_concurrency_optimized_scheduler=false`

@@ -1,4 +1,4 @@
-"""Vectors to search: a gallery, how it is built, kept and searched."""
+"""Galleries of embedded items: building, saving and searching them."""
 
 from rocmr_keras.gallery.build import build_gallery
 from rocmr_keras.gallery.gallery import Gallery

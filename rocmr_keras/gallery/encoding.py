@@ -14,6 +14,7 @@ class Tower(keras.Model):
     """
 
     def __init__(self, dual_encoder, modality):
+        # Keras would else round pixels to half precision before the tower normalises them.
         super().__init__(autocast=False)
         self.dual_encoder = dual_encoder
         self.modality = modality

@@ -1,4 +1,4 @@
-"""What is done of a gallery, kept on disk until all of it is."""
+"""Keeps finished batches of a gallery on disk, so that an interrupted build can resume."""
 
 import hashlib
 import json

@@ -12,7 +12,7 @@ from rocmr_keras.gallery.fixed_order import largest_norm
 
 
 class Gallery:
-    """What is searched: a unit vector, an id and a name for each item.
+    """The items that are searched: a unit vector, an id and a name for each.
 
     Items keep their order, duplicates stay. Equal scores are ranked in that order.
 

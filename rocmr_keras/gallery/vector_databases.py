@@ -1,4 +1,4 @@
-"""A gallery in search engines of others, for use outside of the artefact."""
+"""Exports a gallery to vector search engines such as faiss and usearch."""
 
 import numpy as np
 

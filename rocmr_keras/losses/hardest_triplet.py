@@ -1,15 +1,16 @@
 import keras
 from keras import ops
 
+# So far below every similarity that an item without a negative has a hinge of zero.
 _FAR = 1e9
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class HardestTriplet:
-    """Hinge between each positive pair and the hardest negative, in both directions.
+    """Triplet loss with the hardest negative of the batch, in both directions.
 
-    Works on cosine similarities, without a temperature: `scale` and `bias` are
-    ignored. Sharper and less stable early in training than `SymmetricSoftmax`.
+    It works on cosine similarities, without a temperature: `scale` and `bias` are ignored.
+    Early in training it is less stable than `SymmetricSoftmax`.
 
     Args:
         margin: Float, by how much a positive must lead, in units of cosine similarity.

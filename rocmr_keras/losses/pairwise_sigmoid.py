@@ -4,11 +4,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class PairwiseSigmoid:
-    """Each pair judged alone: match or no match.
+    """SigLIP's loss: binary classification of each pair as match or no match.
 
-    Unlike `SymmetricSoftmax` it needs no normalisation over the batch and treats
-    several positives without sharing; it wants the learnt bias of
-    `DualEncoder(use_logit_bias=True)`, because nearly all pairs are negatives.
+    Unlike `SymmetricSoftmax` it does not normalise over the batch, and several positives
+    of an item do not share a target. Use it with the learnt bias of
+    `DualEncoder(use_logit_bias=True)`, since nearly all pairs are negatives.
 
     Call arguments:
         similarities: Float tensor `(rows, columns)`, cosine similarities.

@@ -4,12 +4,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class SymmetricSoftmax:
-    """InfoNCE in both directions: rows look for their columns, columns for their rows.
+    """CLIP's loss: InfoNCE over rows and over columns, averaged.
 
-    Every other item of the batch is a rival, so it profits from large batches. Items
-    with several positives share the target evenly among them. Compare
-    `PairwiseSigmoid`, which judges each pair alone, and `HardestTriplet`, which sees
-    the hardest rival only.
+    All other items of the batch are negatives, so it profits from large batches. If an item
+    has several positives, the target is shared evenly among them. `PairwiseSigmoid`
+    classifies each pair by itself, `HardestTriplet` uses the hardest negative only.
 
     Call arguments:
         similarities: Float tensor `(rows, columns)`, cosine similarities.

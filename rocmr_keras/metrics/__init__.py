@@ -1,4 +1,4 @@
-"""Figures of retrieval from embeddings, in NumPy alone."""
+"""Retrieval metrics of embeddings, in NumPy alone."""
 
 from rocmr_keras.metrics.eccv_caption import eccv_caption_ground_truth
 from rocmr_keras.metrics.hubness import hub_share

@@ -1,4 +1,4 @@
-"""Who looks for what: the four directions of retrieval between two modalities."""
+"""The directions of retrieval, across two modalities and within each."""
 
 CROSS_MODAL = ("image_to_text", "text_to_image")
 INTRA_MODAL = ("image_to_image", "text_to_text")

@@ -10,14 +10,14 @@ def eccv_caption_ground_truth(image_ids, caption_ids, annotations=None):
     remains the whole split.
 
     Args:
-        image_ids: Int array `(images,)`, COCO's id of each image of the split, in its order.
-        caption_ids: Int array `(captions,)`, COCO's annotation id of each caption.
+        image_ids: Integer array `(images,)`, COCO's id of each image of the split, in its order.
+        caption_ids: Integer array `(captions,)`, COCO's annotation id of each caption.
         annotations: Dict with `"i2t"`, from image ids to lists of caption ids, and
             `"t2i"`, the reverse: the attribute `eccv_gts`, `cxc_gts` or `coco_gts` of
             `eccv_caption.Metrics()`. Defaults to `None`, the first of these.
 
     Returns:
-        Dict with `image_to_text` and `text_to_image`, lists of int arrays, for the
+        Dict with `image_to_text` and `text_to_image`, lists of integer arrays, for the
         argument `ground_truth` of `evaluate`. What the split does not hold is left out.
 
     Raises:
@@ -25,8 +25,7 @@ def eccv_caption_ground_truth(image_ids, caption_ids, annotations=None):
         ValueError: If the ids are not unique, or none of them is annotated.
 
     Reference:
-        Chun et al., "ECCV Caption: Correcting False Negatives by Collecting Machine-and-Human-
-        verified Image-Caption Associations for MS-COCO", 2022 (arXiv:2204.03359).
+        - [Chun et al., 2022](https://arxiv.org/abs/2204.03359), ECCV Caption
     """
     if annotations is None:
         annotations = _read_package()

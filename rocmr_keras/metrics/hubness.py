@@ -1,4 +1,4 @@
-"""How unevenly a gallery is found: hubs, and the skewness of the k-occurrence."""
+"""Hubness of a gallery: the share of hubs, and the skewness of the k-occurrence."""
 
 import numpy as np
 
@@ -9,21 +9,20 @@ from rocmr_keras.metrics.rank_counting import slices
 def skewness(queries, gallery, k=10, block_size=1024):
     """Skewness of the number of queries that have an item among their first `k`.
 
-    Zero where all items are found equally often; the more it is above zero, the more the
-    results are a few hubs.
+    Zero if all items are found equally often. The larger it is, the more a few hubs make up
+    the results.
 
     Args:
         queries: Float array `(queries, dim)`.
         gallery: Float array `(items, dim)`.
-        k: Int; the whole gallery, if that is smaller. Defaults to `10`.
-        block_size: Int, queries and items multiplied at once. Defaults to `1024`.
+        k: Integer; the whole gallery, if that is smaller. Defaults to `10`.
+        block_size: Integer, queries and items multiplied at once. Defaults to `1024`.
 
     Returns:
         Float; 0 where all items are found equally often.
 
     Reference:
-        Radovanovic et al., "Hubs in Space: Popular Nearest Neighbors in
-        High-Dimensional Data", 2010 (JMLR 11).
+        - [Radovanovic et al., 2010](https://jmlr.org/papers/v11/radovanovic10a.html)
     """
     items = nearest(queries, gallery, min(k, len(gallery)), block_size)[1]
     occurrences = np.bincount(items.ravel(), minlength=len(gallery)).astype(np.float64)
@@ -39,7 +38,7 @@ def hub_share(queries, gallery, hubs, block_size=1024):
         queries: Float array `(queries, dim)`, L2-normalised.
         gallery: Float array `(items, dim)`, without the hubs.
         hubs: Float array `(hubs, dim)`.
-        block_size: Int. Defaults to `1024`.
+        block_size: Integer. Defaults to `1024`.
 
     Returns:
         Float in `[0, 1]`.
@@ -55,11 +54,11 @@ def nearest(queries, gallery, k, block_size=1024):
     Args:
         queries: Float array `(queries, dim)`.
         gallery: Float array `(items, dim)`, at least `k` items.
-        k: Int.
-        block_size: Int. Defaults to `1024`.
+        k: Integer.
+        block_size: Integer. Defaults to `1024`.
 
     Returns:
-        Tuple of scores, float `(queries, k)`, and positions, int `(queries, k)`.
+        Tuple of scores, float `(queries, k)`, and positions, integer `(queries, k)`.
     """
     scores = np.full((len(queries), k), -np.inf)
     items = np.zeros((len(queries), k), dtype=np.int64)

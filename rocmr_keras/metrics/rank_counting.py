@@ -18,18 +18,18 @@ class Levels:
         queries: `Items`.
         gallery: `Items`.
         relevance: `Relevance`.
-        chosen: Int array, the positions in `relevance` of the queries, or `None` for all of
+        chosen: Integer array, the positions in `relevance` of the queries, or `None` for all of
             them in order. Defaults to `None`.
         matches: `Items`, what the right items are represented by, or `None` for `gallery`.
             Defaults to `None`.
         axis: `0` where the queries are the rows of a block, `1` where they are its columns.
             Defaults to `0`.
-        depth: Int, right items of a query that are looked at, the best ones, or `None` for
+        depth: Integer, right items of a query that are looked at, the best ones, or `None` for
             all. Defaults to `None`.
 
     Attributes:
-        sizes: Int array `(queries,)`, the right items of each query.
-        ahead: Int array `(levels, queries)`, the wrong items that score at least as high as
+        sizes: Integer array `(queries,)`, the right items of each query.
+        ahead: Integer array `(levels, queries)`, the wrong items that score at least as high as
             the best right item, the second best, and so on. Below the best one only as far
             as the precision asks: a right item whose place is beyond the number of right
             items counts as none, however far beyond it is.
@@ -179,7 +179,7 @@ def rounding_error(items, others):
     `dim` units of rounding times the norms, a few more for the thresholds, and the underflow.
 
     Reference:
-        Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, section 3.1.
+        - [Higham, 2002](https://doi.org/10.1137/1.9780898718027), section 3.1
     """
     unit = np.finfo(np.float32).eps / 2
     norms = items.norms * others.norms.max(initial=0.0)

@@ -12,8 +12,8 @@ class Ranking:
     """The result of one retrieval direction, query by query.
 
     Args:
-        queries: Int array `(n,)`, the positions of the queries that count, ascending.
-        ranks: Int array `(n,)`, the rank of each one's best right item, from 1 on.
+        queries: Integer array `(n,)`, the positions of the queries that count, ascending.
+        ranks: Integer array `(n,)`, the rank of each one's best right item, from 1 on.
         average_precision: Float array `(n,)`, see `map_at_r`.
     """
 
@@ -31,8 +31,8 @@ class Ranking:
 def rank_matches(queries, gallery, relevance, matches=None, only=None, block_size=1024):
     """Ranks the right items of every query among the wrong ones.
 
-    The same ranks as `query_ranks`, whose rule for ties and whose exactness it shares, for any
-    ground truth. For both directions of one pair of sets, `rank_both` needs half the time.
+    Like `query_ranks`, exact and pessimistic in ties, but for any ground truth. For both
+    directions between the same items, `rank_both` takes half the time.
 
     Args:
         queries: Float array `(queries, dim)`.
@@ -41,7 +41,7 @@ def rank_matches(queries, gallery, relevance, matches=None, only=None, block_siz
         relevance: A `Relevance`.
         matches: Float array `(items, dim)`, what the right items are represented by where they
             are attacked and the wrong ones are not, or `None` for `gallery`. Defaults to `None`.
-        only: Int array, the queries to rank, ascending, each with a right item; all that
+        only: Integer array, the queries to rank, ascending, each with a right item; all that
             have one by default.
         block_size: Positive integer, see `query_ranks`. Defaults to `1024`.
 
@@ -59,7 +59,7 @@ def rank_matches(queries, gallery, relevance, matches=None, only=None, block_siz
 def rank_both(queries, gallery, relevance, reverse, block_size=1024):
     """Ranks the gallery for the queries and the queries for the gallery, from one product.
 
-    The same numbers as `rank_matches` in either direction, in little more than the time of one.
+    Returns what two calls of `rank_matches` would, in little more than the time of one.
 
     Args:
         queries: Float array `(queries, dim)`.
@@ -95,9 +95,9 @@ def rank_both(queries, gallery, relevance, reverse, block_size=1024):
 def map_at_r(queries, gallery, query_ids, gallery_ids, block_size=1024):
     """Mean average precision at R, where R is how many items are right for the query.
 
-    Precision at each of the first R places that holds a right item, summed and divided by R:
-    1 if and only if the R right items come first. Unlike recall it notices whether the second
-    right item is found too. Ties are pessimistic, see `query_ranks`.
+    The sum of the precisions at those of the first R ranks that hold a right item, divided
+    by R. It is 1 if and only if the R right items come first, so unlike recall@k it also
+    depends on the second right item and the others. Ties are pessimistic, see `query_ranks`.
 
     Args:
         queries: Float array `(num_queries, dim)`, normally L2-normalised.
@@ -118,8 +118,7 @@ def map_at_r(queries, gallery, query_ids, gallery_ids, block_size=1024):
     0.5
 
     Reference:
-        Chun et al., "ECCV Caption: Correcting False Negatives by Collecting Machine-and-Human-
-        verified Image-Caption Associations for MS-COCO", 2022 (arXiv:2204.03359).
+        - [Chun et al., 2022](https://arxiv.org/abs/2204.03359), ECCV Caption
     """
     relevance = Relevance.from_ids(query_ids, gallery_ids)
     if not len(relevance.counted):

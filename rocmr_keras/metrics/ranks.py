@@ -127,7 +127,7 @@ def summarize(ranks):
 
     Returns:
         Dict with `recall_at_1`, `recall_at_5`, `recall_at_10` (fractions), `median_rank`,
-        `mean_rank` (floats) and `count` (int, the number of queries).
+        `mean_rank` (floats) and `count` (integer, the number of queries).
 
     Raises:
         ValueError: As for `recall_at_k`.

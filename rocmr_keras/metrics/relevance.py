@@ -10,11 +10,11 @@ class Relevance:
     counted: it has no rank.
 
     Args:
-        starts: Int array `(queries + 1,)`; the right items of query `i` are
+        starts: Integer array `(queries + 1,)`; the right items of query `i` are
             `items[starts[i] : starts[i + 1]]`.
-        items: Int array, positions in the gallery, ascending for each query.
-        num_items: Int, the size of the gallery.
-        exclude_self: Bool, whether query and item of equal position are the same thing,
+        items: Integer array, positions in the gallery, ascending for each query.
+        num_items: Integer, the size of the gallery.
+        exclude_self: Boolean, whether query and item of equal position are the same thing,
             so that the item is neither right nor wrong. Defaults to `False`.
     """
 
@@ -29,9 +29,9 @@ class Relevance:
         """An item is right for the queries of equal id.
 
         Args:
-            query_ids: Int array `(queries,)`.
-            item_ids: Int array `(items,)`.
-            exclude_self: Bool, for queries that are themselves the gallery. Defaults to
+            query_ids: Integer array `(queries,)`.
+            item_ids: Integer array `(items,)`.
+            exclude_self: Boolean, for queries that are themselves the gallery. Defaults to
                 `False`.
 
         Returns:
@@ -56,9 +56,9 @@ class Relevance:
         """The right items of each query are listed.
 
         Args:
-            lists: List of int arrays, one for each query: positions in the gallery. An
+            lists: List of integer arrays, one for each query: positions in the gallery. An
                 empty one leaves the query out.
-            num_items: Int, the size of the gallery.
+            num_items: Integer, the size of the gallery.
             name: String, what the message calls the lists. Defaults to `"ground_truth"`.
 
         Returns:
@@ -77,12 +77,12 @@ class Relevance:
 
     @property
     def counts(self):
-        """Int array `(queries,)`, the right items of each query."""
+        """Integer array `(queries,)`, the right items of each query."""
         return np.diff(self.starts)
 
     @property
     def counted(self):
-        """Int array, the queries that have a right item."""
+        """Integer array, the queries that have a right item."""
         return np.flatnonzero(self.counts)
 
     def transpose(self):
@@ -117,7 +117,7 @@ class Relevance:
         return rows[order], items[order]
 
     def mask(self, queries):
-        """Returns a bool array `(len(queries), num_items)`, true where an item is right."""
+        """Returns a boolean array `(len(queries), num_items)`, true where an item is right."""
         mask = np.zeros((len(queries), self.num_items), dtype=bool)
         mask[self.take(np.asarray(queries))] = True
         return mask
@@ -130,7 +130,7 @@ class Relevance:
         return masks
 
     def self_mask(self, queries):
-        """Returns a bool array like `mask`, true where the item is the query itself."""
+        """Returns a boolean array like `mask`, true where the item is the query itself."""
         return np.asarray(queries)[:, None] == np.arange(self.num_items)
 
 

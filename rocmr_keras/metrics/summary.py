@@ -1,4 +1,4 @@
-"""From rankings to the figures of a report."""
+"""Summarises rankings as the figures of a report."""
 
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.ranks import summarize

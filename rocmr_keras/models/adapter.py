@@ -36,7 +36,7 @@ class Adapter(keras.Model):
         encode_images: Callable or Keras layer, `(B, H, W, 3)` in `[0, 1]` to `(B, P)`. It
             need not normalise its rows; `normalize=False` gives them as they come.
         encode_text_embeddings: Callable or Keras layer, called with `(B, L, D)` token
-            embeddings and a `(B, L)` bool padding mask, to `(B, P)`.
+            embeddings and a `(B, L)` boolean padding mask, to `(B, P)`.
         embedding_table: Weight or array `(vocabulary_size, D)`.
         preprocessor: Object as above.
         embed_tokens: Callable or Keras layer, `(B, L)` ids to `(B, L, D)`. Defaults to
@@ -77,6 +77,7 @@ class Adapter(keras.Model):
         data_format="channels_last",
         **kwargs,
     ):
+        # What it wraps decides on precision; Keras would else round pixels on entry.
         super().__init__(autocast=False, **kwargs)
         _check(encode_images, encode_text_embeddings, embed_tokens, data_format)
         if len(embedding_table.shape) != 2:

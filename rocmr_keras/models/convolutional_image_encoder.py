@@ -67,6 +67,7 @@ class ConvolutionalImageEncoder(keras.Model):
         std=(0.229, 0.224, 0.225),
         **kwargs,
     ):
+        # Keras would else round pixels to half precision before they are normalised.
         super().__init__(autocast=False, **kwargs)
         if not stage_widths or len(stage_widths) != len(stage_depths):
             raise ValueError(

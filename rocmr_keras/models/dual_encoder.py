@@ -76,6 +76,7 @@ class DualEncoder(keras.Model):
         max_scale=MAX_SCALE,
         **kwargs,
     ):
+        # Keras would else round pixels to half precision before the tower normalises them.
         super().__init__(autocast=False, **kwargs)
         self.widths = towers.check(image_encoder, text_encoder, projection_dim)
         self.image_encoder = image_encoder

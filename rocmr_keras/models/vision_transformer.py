@@ -75,6 +75,7 @@ class VisionTransformer(keras.Model):
         std=(0.229, 0.224, 0.225),
         **kwargs,
     ):
+        # Keras would else round pixels to half precision before they are normalised.
         super().__init__(autocast=False, **kwargs)
         if num_layers < 0 or any(side % patch_size for side in image_size):
             raise ValueError(

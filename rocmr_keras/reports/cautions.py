@@ -1,4 +1,4 @@
-"""Why the figures of a report may be too good: weak attacks, few queries, a failed audit."""
+"""Reasons to doubt a report: weak attacks, few queries, a failed audit."""
 
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides
@@ -12,7 +12,7 @@ _STALLED = 0.01
 
 
 def cautions(report):
-    """Lists the reasons to trust the figures of a report less.
+    """Lists the reasons why a report may overstate robustness.
 
     Args:
         report: Dict, as `evaluate` or `auto_attack` returns it, perhaps with an `"audit"`.

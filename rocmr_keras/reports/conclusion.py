@@ -1,4 +1,4 @@
-"""What a report says in one line, and what it does not."""
+"""The conclusion of a report in one line, with its cautions."""
 
 from rocmr_keras.reports.cautions import cautions
 from rocmr_keras.reports.formatting import ARROWS
@@ -6,7 +6,7 @@ from rocmr_keras.reports.formatting import percent
 
 
 def verdict(report):
-    """Says in one line what is left of a model, under the attack that leaves least.
+    """Summarises a report in one line: the recall left under the strongest attack.
 
     For each protocol and direction it names the attack with the lowest recall@1 and the
     share of the clean recall@1 that this leaves; then what the figures do not show: random

@@ -19,11 +19,11 @@ _TOP = 5
 
 
 class AttackLab:
-    """Attacks a query on several models and tells what each finds before and after.
+    """Attacks a query on several models and compares their results before and after.
 
-    Each model is attacked with full knowledge of it (white box), so the perturbations
-    differ: PGD on an image, whole words replaced in a text. The attack drives away the
-    items that the model found first, in the model's own embeddings of the gallery.
+    Images are attacked by PGD, texts by replacing whole words. The attacks are white-box,
+    so each model gets a perturbation of its own, which pushes the query away from the items
+    that the model found first.
 
     Args:
         models: Dict of name to `DualEncoder` with a preprocessor.
@@ -54,15 +54,15 @@ class AttackLab:
             )
         names = list(paths)[:: -(-len(paths) // max_items)]
         pictures = [paths[name] for name in names]
-        self._benches = [
-            _Bench(title, model, names, pictures, num_steps, seed)
+        self._models = [
+            _AttackedModel(title, model, names, pictures, num_steps, seed)
             for title, model in models.items()
         ]
 
     @property
     def titles(self):
         """List of the models' names."""
-        return [bench.title for bench in self._benches]
+        return [model.title for model in self._models]
 
     def attack_image(self, contents, epsilon):
         """Attacks an image on each model.
@@ -81,7 +81,7 @@ class AttackLab:
         """
         _check_number("epsilon", epsilon, MAX_EPSILON, (int, float))
         _check_image(contents)
-        return [bench.attack_image(contents, epsilon) for bench in self._benches]
+        return [model.attack_image(contents, epsilon) for model in self._models]
 
     def attack_text(self, text, num_substitutions=1):
         """Attacks a text on each model.
@@ -102,10 +102,10 @@ class AttackLab:
                 "'text' must be a string of 1 to 1000 characters. "
                 f"Received: {type(text).__name__}. Type a few words."
             )
-        return [bench.attack_text(text, num_substitutions) for bench in self._benches]
+        return [model.attack_text(text, num_substitutions) for model in self._models]
 
 
-class _Bench:
+class _AttackedModel:
     """One model with its gallery and its attacks, compiled on first use."""
 
     def __init__(self, title, model, names, pictures, num_steps, seed):
@@ -151,6 +151,7 @@ class _Bench:
     def _run(self, kind, encoder, batch):
         clean = self.clean[kind].predict_on_batch(batch)["embeddings"]
         positives = np.zeros((1, len(self.names)), bool)
+        # One item must stay a negative, or there is nothing to be confused with.
         positives[0, self._order(clean)[: min(_TOP, len(self.names) - 1)]] = True
         found = encoder.predict_on_batch({**batch, "positives": positives})
         return self._top(clean), found

@@ -6,7 +6,7 @@ from rocmr_keras.trainers.terms import VIEWS
 
 
 def positives(batch):
-    """Returns who belongs together, bool `(batch, batch)`: equal ids, else the diagonal."""
+    """Returns which pairs match, boolean `(batch, batch)`: equal ids, else the diagonal."""
     if "image_ids" in batch:
         ids = batch["image_ids"]
     else:
@@ -64,6 +64,7 @@ def _similarity_blocks(model, terms, views):
     columns = [name for name in (text, moved_text) if name in views]
     blocks = {}
     if rows and columns:
+        # One product of all views is faster than one for each block.
         matrix = model.similarity(
             ops.concatenate([views[name] for name in rows]),
             ops.concatenate([views[name] for name in columns]),
@@ -89,9 +90,10 @@ def squared_distance(embeddings, reference):
         Scalar float tensor.
 
     Reference:
-        Schlarmann et al., "Robust CLIP" (FARE), 2024 (arXiv:2402.12336); Abad Rocamora
-        et al., "Robustness in Both Domains" (LEAF), 2025 (arXiv:2506.03355).
+        - [Schlarmann et al., 2024](https://arxiv.org/abs/2402.12336), FARE
+        - [Abad Rocamora et al., 2025](https://arxiv.org/abs/2506.03355), LEAF
     """
+    # In `RoCMR` it is a constant already; a caller's own tape may have recorded it.
     moved = embeddings - ops.stop_gradient(reference)
     return ops.mean(ops.sum(ops.square(moved), axis=-1))
 
@@ -107,8 +109,7 @@ def symmetric_divergence(logits, other):
         Scalar float tensor.
 
     Reference:
-        Gan et al., "Large-Scale Adversarial Training for Vision-and-Language
-        Representation Learning" (VILLA), 2020 (arXiv:2006.06195).
+        - [Gan et al., 2020](https://arxiv.org/abs/2006.06195), VILLA
     """
     total = 0.0
     for axis in (0, 1):
@@ -125,7 +126,7 @@ def batch_recall(images, texts, positives):
     Args:
         images: Float tensor `(batch, dim)`, L2-normalised.
         texts: Float tensor `(batch, dim)`, L2-normalised.
-        positives: Bool tensor `(batch, batch)`, rows images, columns texts.
+        positives: Boolean tensor `(batch, batch)`, rows images, columns texts.
 
     Returns:
         List of two float tensors `(batch,)`, image-to-text and text-to-image: 1 where

@@ -18,19 +18,19 @@ from rocmr_keras.trainers.terms import adversarial_view
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class RoCMR(AdversarialSteps, keras.Model):
-    """Robust training of a dual encoder: benign and adversarial pairs, both modalities.
+    """Adversarial training of a dual encoder on clean and attacked images and texts.
 
-    Each step first attacks the images and the texts of the batch, then takes Keras's
-    own training step on the weighted terms of one contrastive objective. So
-    `compile()` and `fit()` work as for any Keras model, with loss scaling, gradient
-    accumulation, EMA, callbacks and so on. In `evaluate` and in validation every
-    attack given is run, also where the training terms do not use it.
+    Each step first attacks the images and the texts of the batch, then takes Keras's own
+    training step on a weighted sum of contrastive losses. So `compile()` and `fit()` work
+    as for any Keras model, with loss scaling, gradient accumulation, EMA and callbacks. In
+    `evaluate` and in validation every attack given is run, even if the training terms do
+    not use it.
 
-    This is a reconstruction from what is public of the paper; weights and budgets are
-    ours. The other presets are relatives of it from the literature. `"fare"` and
-    `"leaf"` train one tower alone, without pairs, to keep the embeddings of a frozen
-    reference under attack; that tower can go back to where it came from. The rest of
-    the model must be frozen then, see `DualEncoder.freeze`.
+    The preset `"rocmr"` is a reconstruction from what the paper publishes; weights and
+    budgets are ours. The other presets are related defences from the literature. `"fare"`
+    and `"leaf"` fine-tune a single tower without pairs, so that its embeddings under attack
+    stay close to those of a frozen reference. The tower can then replace the original one
+    elsewhere. The rest of the model must be frozen, see `DualEncoder.freeze`.
 
     Args:
         model: A `rocmr_keras.models.DualEncoder`, or anything with its methods.
@@ -40,9 +40,9 @@ class RoCMR(AdversarialSteps, keras.Model):
         terms: Preset name (`"rocmr"`, `"standard"`, `"rocmr_image_only"`,
             `"rocmr_text_only"`, `"tecoa"`, `"mmcoa"`, `"mat"`, `"fare"`, `"leaf"`,
             `"villa"`), dict of weights or `Terms`. Defaults to `"rocmr"`.
-        loss: Name or callable, see `rocmr_keras.losses.get`. Defaults to
+        loss: String or callable, see `rocmr_keras.losses.get`. Defaults to
             `"symmetric_softmax"`.
-        attack_objective: Name or callable, see `rocmr_keras.attacks.objectives.get`, or
+        attack_objective: String or callable, see `rocmr_keras.attacks.objectives.get`, or
             `None`: the distance to the reference, on embeddings that are not
             normalised, for a view of which the terms take no more than that, and else
             `"contrastive"`. Defaults to `None`.
@@ -51,10 +51,10 @@ class RoCMR(AdversarialSteps, keras.Model):
 
     Call arguments:
         batch: Dict with `images` float `(batch, height, width, channels)` in [0, 1],
-            `token_ids` int `(batch, length)`, `padding_mask` bool `(batch, length)`,
-            and optionally `image_ids` int `(batch,)`: pairs of equal id are
+            `token_ids` integer `(batch, length)`, `padding_mask` boolean `(batch, length)`,
+            and optionally `image_ids` integer `(batch,)`: pairs of equal id are
             positives of each other.
-        training: Bool.
+        training: Boolean.
 
     Returns:
         Dict of float tensors `(batch, dim)`: `image_embeddings`, `text_embeddings`,
@@ -80,8 +80,8 @@ class RoCMR(AdversarialSteps, keras.Model):
     ```
 
     Reference:
-        Zhang, Sun, Zhao, "Robust Cross-Modal Retrieval by Adversarial Training",
-        IJCNN 2022.
+        - Zhang, Sun and Zhao, 2022, "Robust Cross-Modal Retrieval by Adversarial
+          Training", IJCNN
     """
 
     def __init__(
@@ -95,6 +95,8 @@ class RoCMR(AdversarialSteps, keras.Model):
         reference=None,
         **kwargs,
     ):
+        # Under a mixed policy Keras would else cast images to half precision on entry;
+        # what the towers compute in is their own policy.
         super().__init__(autocast=False, **kwargs)
         self.dual_encoder = model
         self.image_attack = image_attack
@@ -110,6 +112,7 @@ class RoCMR(AdversarialSteps, keras.Model):
         self.reference = self._make_reference(reference)
         self.recall_tracker = keras.metrics.Mean(name="recall_at_1")
         self.adversarial_recall_tracker = keras.metrics.Mean(name="adversarial_recall_at_1")
+        # The towers are built: Keras need not trace a call to find that out.
         self.built = True
 
     def _make_reference(self, reference):
@@ -160,6 +163,7 @@ class RoCMR(AdversarialSteps, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         parts = self.dual_encoder, self.terms, self.retrieval_loss
         total = objective.total_loss(*parts, x, y_pred)
+        # What towers give to `add_loss` may be in half precision.
         for extra in self.losses:
             total += ops.cast(extra, total.dtype)
         return total
@@ -176,6 +180,7 @@ class RoCMR(AdversarialSteps, keras.Model):
         moved_images, moved_texts = (
             y_pred.get(adversarial_view(side)) for side in ("images", "texts")
         )
+        # Only the direction whose queries were attacked counts as adversarial.
         if moved_images is not None and texts is not None:
             attacked += batch_recall(moved_images, texts, positives)[:1]
         if moved_texts is not None and images is not None:
@@ -213,16 +218,19 @@ class RoCMR(AdversarialSteps, keras.Model):
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "model": serialize(self.dual_encoder),
-            "image_attack": serialize(self.image_attack),
-            "text_attack": serialize(self.text_attack),
-            "terms": self.terms.get_config(),
-            "loss": serialize(self.retrieval_loss),
-            "attack_objective": serialize(self.attack_objective),
-            "reference": serialize(self.reference),
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "model": serialize(self.dual_encoder),
+                "image_attack": serialize(self.image_attack),
+                "text_attack": serialize(self.text_attack),
+                "terms": self.terms.get_config(),
+                "loss": serialize(self.retrieval_loss),
+                "attack_objective": serialize(self.attack_objective),
+                "reference": serialize(self.reference),
+            }
+        )
+        return config
 
     @classmethod
     def from_config(cls, config):

@@ -11,7 +11,7 @@ VIEWS = (
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Terms:
-    """The weights of the training objective: every defence is a choice of them.
+    """The weights of the training objective; each defence is one choice of weights.
 
     With `L` a retrieval loss, `I`, `T` the clean and `I'`, `T'` the adversarial
     embeddings of a batch, the objective is the weighted sum of the terms below. `f`,
@@ -34,7 +34,7 @@ class Terms:
         consistency: Float, weight of the symmetric divergence of the clean logits from
             the adversarial ones, the mean over those of `(I', T)`, `(I, T')` and
             `(I', T')` whose own weight is positive.
-        text_first: Bool, whether the image is attacked against the adversarial
+        text_first: Boolean, whether the image is attacked against the adversarial
             text; else both are attacked against the clean other side.
             Defaults to `False`.
 

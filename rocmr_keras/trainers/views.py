@@ -40,7 +40,7 @@ def perturb(model, attacks, objectives, batch, text_first=False):
         objectives: Dict of what each of them climbs: an objective, or `None` for the
             distance to the reference.
         batch: Batch dict, with what `refer` gives.
-        text_first: Bool, whether images are attacked against the adversarial texts.
+        text_first: Boolean, whether images are attacked against the adversarial texts.
             Defaults to `False`.
 
     Returns:
@@ -91,7 +91,7 @@ def encode(model, terms, batch, encodes, training):
             normalised is kept too.
         batch: Batch dict with adversarial views.
         encodes: Callable from the name of clean embeddings to whether it is wanted.
-        training: Bool.
+        training: Boolean.
 
     Returns:
         Dict of float tensors `(batch, dim)` by view.

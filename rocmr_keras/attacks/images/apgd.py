@@ -24,21 +24,21 @@ _ENOUGH_IMPROVEMENT = 0.75
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class APGD(ImageAttack):
-    """Auto-PGD on images: momentum and a step size that each example finds for itself.
+    """Auto-PGD on images: PGD with momentum and an adaptive step size per example.
 
-    Starts with steps of twice the radius. At checkpoints that come at ever shorter
-    distance, an example that oscillates or has stopped improving goes back to its best
-    iterate and halves its step. So there is no step size to choose, which is what
-    most weak attacks got wrong.
+    The first step is twice the radius. At checkpoints, which follow each other ever more
+    closely, an example that oscillates or has stopped improving returns to its best iterate
+    and halves its step. Unlike for `PGD` there is no step size to choose, a frequent reason
+    for weak attacks.
 
     Args:
         epsilon: Float, the radius of the ball in units of `value_range`, e.g. `4 / 255`.
-        num_steps: Int, gradient steps. Defaults to `50`.
+        num_steps: Integer, gradient steps. Defaults to `50`.
         norm: `"linf"` (each pixel) or `"l2"` (each image). Defaults to `"linf"`.
-        num_restarts: Int, independent runs, of which the best counts for each example.
+        num_restarts: Integer, independent runs, of which the best counts for each example.
             Defaults to `1`.
         value_range: Pair of floats, the valid values. Defaults to `(0.0, 1.0)`.
-        seed: Int or `None`, of the random start. Defaults to `None`.
+        seed: Integer or `None`, of the random start. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor `(batch, height, width, channels)` in `value_range`.
@@ -56,8 +56,7 @@ class APGD(ImageAttack):
             empty, or the inputs are integers.
 
     Reference:
-        Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble
-        of diverse parameter-free attacks", 2020 (arXiv:2003.01690).
+        - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
     """
 
     scales_epsilon = True
@@ -85,6 +84,7 @@ class APGD(ImageAttack):
         inputs = check_float_images(inputs)
         radius = self.epsilon * self.epsilon_scale
         bounded = self._ball.confine(inputs, radius, self.value_range)
+        # The start given serves the first run, the restarts draw their own.
         starts = iter([start])
 
         def run():
@@ -103,6 +103,7 @@ class APGD(ImageAttack):
         def advance(index, state):
             size = _per_example(state["step_size"], clean)
             plain = bounded(state["current"] + size * self._ball.ascend(state["gradient"]))
+            # The first step has no predecessor.
             share = ops.where(index == 0, 1.0, _ASCENT_SHARE)
             moved = share * (plain - state["current"])
             inertia = (1.0 - share) * (state["current"] - state["previous"])
@@ -115,8 +116,10 @@ class APGD(ImageAttack):
 
         state = self._first_state(start, clean, loss_fn, radius)
         state = repeat(advance, self.num_steps, state)
+        # One gradient more than steps: that of the start.
         count = ops.cast(ops.shape(clean)[0] * (self.num_steps + 1), "float32")
         self.count_gradients(state["stalled"], count)
+        # The run began elsewhere and has never scored the clean image.
         return keep_better(clean, forward(loss_fn, clean), state["best"], state["best_losses"])
 
     def _first_state(self, start, clean, loss_fn, radius):
@@ -139,14 +142,17 @@ class APGD(ImageAttack):
         }
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "num_steps": self.num_steps,
-            "norm": self.norm,
-            "num_restarts": self.num_restarts,
-            "value_range": self.value_range,
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "epsilon": self.epsilon,
+                "num_steps": self.num_steps,
+                "norm": self.norm,
+                "num_restarts": self.num_restarts,
+                "value_range": self.value_range,
+            }
+        )
+        return config
 
 
 def checkpoint_windows(num_steps):
@@ -155,11 +161,12 @@ def checkpoint_windows(num_steps):
     The first window is 22 % of the steps, each next one 3 % shorter, down to 6 %.
 
     Args:
-        num_steps: Int.
+        num_steps: Integer.
 
     Returns:
         Float32 array `(num_steps,)`.
     """
+    # In short runs a share of the steps may round to none, and the loop would never end.
     window, shrinkage, least = (max(int(share * num_steps), 1) for share in (0.22, 0.03, 0.06))
     windows, end = np.zeros(num_steps, "float32"), 0
     while end + window <= num_steps:
@@ -196,6 +203,7 @@ def _at_checkpoint(state, window):
     halved = ops.logical_and(is_checkpoint, ops.logical_or(oscillates, has_stopped))
 
     def at_checkpoint(new, old):
+        # No `if`: in a compiled loop the window is a tensor.
         return ops.where(is_checkpoint, new, old)
 
     return {

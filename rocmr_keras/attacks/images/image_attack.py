@@ -4,10 +4,10 @@ from rocmr_keras.attacks.attack import Attack
 class ImageAttack(Attack):
     """Base class of attacks on pixels. Subclasses implement `call(inputs, loss_fn)`.
 
-    `start_images` in a batch are handed to `call` as `start`: where the attack begins.
+    If a batch has `start_images`, `call` gets them as `start`, where the attack begins.
 
     Args:
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor `(batch, height, width, channels)` in [0, 1].
@@ -34,5 +34,6 @@ class ImageAttack(Attack):
         def loss_fn(images):
             return goal(model.encode_images(images, **goal.encoding))
 
+        # Only some attacks have an argument `start`.
         start = {"start": batch["start_images"]} if "start_images" in batch else {}
         return {"adversarial_images": self(batch["images"], loss_fn=loss_fn, **start)}

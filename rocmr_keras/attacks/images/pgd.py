@@ -16,27 +16,27 @@ class PGD(ImageAttack):
     """Projected gradient descent on images, within a norm ball and a value range.
 
     With `num_steps=1, random_start=False` it is FGSM, with `momentum=1.0` it is MIM, which
-    transfers better to other models. For training, three steps or
-    fewer and `keep_best=False` save two forward passes; for evaluation keep the
-    defaults and raise `num_steps`.
+    transfers better to other models. In training use three steps or fewer, and
+    `keep_best=False`, which saves two forward passes. For evaluation keep the defaults and
+    raise `num_steps`, or use `APGD`.
 
     Args:
         epsilon: Float, the radius of the ball in units of `value_range`, e.g. `4 / 255`.
-        num_steps: Int, gradient steps. Defaults to `10`.
+        num_steps: Integer, gradient steps. Defaults to `10`.
         step_size: Float in the same units, or `None` for `2.5 * epsilon / num_steps`,
             at most `1.25 * epsilon` (`epsilon` without random start). Defaults to `None`.
         norm: `"linf"` (each pixel) or `"l2"` (each image). Defaults to `"linf"`.
-        random_start: Bool, whether to start from a uniform draw of the ball.
+        random_start: Boolean, whether to start from a uniform draw of the ball.
             Defaults to `True`.
-        num_restarts: Int, independent runs, of which the best counts for each example;
+        num_restarts: Integer, independent runs, of which the best counts for each example;
             more than one needs `keep_best`. Defaults to `1`.
-        keep_best: Bool, whether each example keeps its best iterate over steps and
+        keep_best: Boolean, whether each example keeps its best iterate over steps and
             restarts, so that the result is never weaker than the clean image; else
             the last iterate. Defaults to `True`.
         momentum: Float, the share of the former direction that a step keeps.
             Defaults to `0.0`.
         value_range: Pair of floats, the valid values. Defaults to `(0.0, 1.0)`.
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor `(batch, height, width, channels)` in `value_range`.
@@ -61,9 +61,8 @@ class PGD(ImageAttack):
     ```
 
     Reference:
-        Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
-        2018 (arXiv:1706.06083); Dong et al., "Boosting Adversarial Attacks with
-        Momentum" (MIM), 2018 (arXiv:1710.06081).
+        - [Madry et al., 2018](https://arxiv.org/abs/1706.06083)
+        - [Dong et al., 2018](https://arxiv.org/abs/1710.06081), MIM
     """
 
     scales_epsilon = True
@@ -104,6 +103,7 @@ class PGD(ImageAttack):
     def call(self, inputs, loss_fn, start=None):
         inputs = check_float_images(inputs)
         radius = self.epsilon * self.epsilon_scale
+        # The start given serves the first run, the restarts draw their own.
         starts = iter([start])
         return best_of_restarts(
             self.num_restarts,
@@ -111,8 +111,8 @@ class PGD(ImageAttack):
         )
 
     def _run(self, inputs, loss_fn, radius, start):
+        # In a scaled ball the full step would only jump from edge to edge.
         step_size = default_step_size(self) * self.epsilon_scale
-
         bounded = self._ball.confine(inputs, radius, self.value_range)
 
         def step(current, gradient):
@@ -132,25 +132,32 @@ class PGD(ImageAttack):
         return found, losses
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "num_steps": self.num_steps,
-            "step_size": self.step_size,
-            "norm": self.norm,
-            "random_start": self.random_start,
-            "num_restarts": self.num_restarts,
-            "keep_best": self.keep_best,
-            "momentum": self.momentum,
-            "value_range": self.value_range,
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "epsilon": self.epsilon,
+                "num_steps": self.num_steps,
+                "step_size": self.step_size,
+                "norm": self.norm,
+                "random_start": self.random_start,
+                "num_restarts": self.num_restarts,
+                "keep_best": self.keep_best,
+                "momentum": self.momentum,
+                "value_range": self.value_range,
+            }
+        )
+        return config
 
 
 def default_step_size(attack):
-    """Returns the step of a PGD-like attack in units of its epsilon's.
+    """Returns the step size of a PGD-like attack, in the units of its `epsilon`.
 
-    Two and a half radii in all (Madry et al., 2018); one step alone goes to the edge,
-    a quarter further after a random start (Wong et al., 2020, arXiv:2001.03994).
+    All steps together cover 2.5 times the radius. A single step goes as far as the radius,
+    and a quarter further after a random start.
+
+    Reference:
+        - [Madry et al., 2018](https://arxiv.org/abs/1706.06083), the sum of the steps
+        - [Wong et al., 2020](https://arxiv.org/abs/2001.03994), the single step
     """
     if attack.step_size is not None:
         return attack.step_size

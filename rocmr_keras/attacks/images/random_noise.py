@@ -16,7 +16,7 @@ class RandomNoise(ImageAttack):
         epsilon: Float, the radius in units of `value_range`.
         norm: `"linf"` or `"l2"`. Defaults to `"linf"`.
         value_range: Pair of floats, the valid values. Defaults to `(0.0, 1.0)`.
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor `(batch, height, width, channels)` in `value_range`.
@@ -45,13 +45,17 @@ class RandomNoise(ImageAttack):
         radius = self.epsilon * self.epsilon_scale
         shape = ops.shape(inputs)
         noise = self._ball.sample_surface(shape, radius, self.seed_generator)
+        # By rounding, a draw in the Euclidean norm may lie just outside.
         noise = self._ball.project(noise, radius)
         return ops.clip(inputs + noise, *self.value_range)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "norm": self.norm,
-            "value_range": self.value_range,
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "epsilon": self.epsilon,
+                "norm": self.norm,
+                "value_range": self.value_range,
+            }
+        )
+        return config

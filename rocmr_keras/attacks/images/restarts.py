@@ -5,7 +5,7 @@ def best_of_restarts(num_restarts, run):
     """Runs an attack several times and keeps the best result of each example.
 
     Args:
-        num_restarts: Int, at least 1.
+        num_restarts: Integer, at least 1.
         run: Callable without arguments that returns inputs and their losses
             `(batch,)`. The losses may be `None` where there is one run only.
 

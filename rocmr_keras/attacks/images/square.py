@@ -18,18 +18,19 @@ _HALVINGS = (10, 50, 200, 1000, 2000, 4000, 6000, 8000)
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Square(ImageAttack):
-    """Random search on images: squares of one colour, kept where the loss rises.
+    """Square Attack: random search with squares of one colour, kept where the loss rises.
 
-    It needs no gradient, so it finds what a masked gradient hides: an honest defence
-    is hurt more by `APGD` than by this. Within the ball of the maximum norm.
+    It needs no gradient, so gradient masking does not stop it. If it does more harm than
+    `APGD`, the model masks its gradients. Perturbations stay within a ball of the maximum
+    norm.
 
     Args:
         epsilon: Float, the radius of the ball in units of `value_range`, e.g. `4 / 255`.
-        num_steps: Int, queries of the model for each image. Defaults to `1000`.
+        num_steps: Integer, queries of the model for each image. Defaults to `1000`.
         initial_share: Float in (0, 1], the share of the image that the first squares
             cover. Defaults to `0.8`.
         value_range: Pair of floats, the valid values. Defaults to `(0.0, 1.0)`.
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor `(batch, height, width, channels)` in `value_range`, of
@@ -44,8 +45,7 @@ class Square(ImageAttack):
             is empty, or the inputs are integers.
 
     Reference:
-        Andriushchenko et al., "Square Attack: a query-efficient black-box adversarial
-        attack via random search", 2020 (arXiv:1912.00049).
+        - [Andriushchenko et al., 2020](https://arxiv.org/abs/1912.00049)
     """
 
     scales_epsilon = True
@@ -80,6 +80,7 @@ class Square(ImageAttack):
         # All draws at once: a seed cannot advance inside a compiled loop.
         places = keras.random.uniform((self.num_steps, count, 2), seed=self.seed_generator)
         colors = radius * self._signs((self.num_steps, count, 1, 1, channels))
+        # The start of the paper: convolutions are sensitive to high frequencies.
         stripes = radius * self._signs((count, 1, width, channels))
 
         def bounded(perturbation):
@@ -100,26 +101,30 @@ class Square(ImageAttack):
 
     def _signs(self, shape):
         draws = keras.random.uniform(shape, -1.0, 1.0, seed=self.seed_generator)
+        # Not `ops.sign`, which may return zero.
         return ops.where(draws < 0.0, -1.0, 1.0)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "num_steps": self.num_steps,
-            "initial_share": self.initial_share,
-            "value_range": self.value_range,
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "epsilon": self.epsilon,
+                "num_steps": self.num_steps,
+                "initial_share": self.initial_share,
+                "value_range": self.value_range,
+            }
+        )
+        return config
 
 
 def square_sides(num_steps, initial_share, height, width):
     """Returns the side of the square of each step, in pixels.
 
     Args:
-        num_steps: Int.
+        num_steps: Integer.
         initial_share: Float, the share of the area that the first square covers.
-        height: Int.
-        width: Int.
+        height: Integer.
+        width: Integer.
 
     Returns:
         Int32 array `(num_steps,)`, falling, from 1 to the shorter side.
@@ -136,17 +141,18 @@ def squares(places, side, height, width):
     Args:
         places: Float tensor `(batch, 2)` in [0, 1), row and column of the square as a
             share of where it fits.
-        side: Int scalar tensor, in pixels.
-        height: Int.
-        width: Int.
+        side: Integer scalar tensor, in pixels.
+        height: Integer.
+        width: Integer.
 
     Returns:
-        Bool tensor `(batch, height, width, 1)`, true inside.
+        Boolean tensor `(batch, height, width, 1)`, true inside.
     """
     side = ops.cast(side, "float32")
     inside = True
     for axis, length in enumerate((height, width)):
         free = length - side + 1.0
+        # In float32 the product may round up to `free`, one pixel too far.
         first = ops.minimum(ops.floor(places[:, axis] * free), free - 1.0)
         first = ops.reshape(first, (-1, 1, 1, 1))
         shape = [1, 1, 1, 1]

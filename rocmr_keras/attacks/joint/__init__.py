@@ -54,7 +54,7 @@ def build(schedule, image_attack, text_attack, objective="contrastive"):
             `"alternating"`.
         image_attack: An `ImageAttack`.
         text_attack: A `TokenAttack`.
-        objective: Name or callable, what `"separate"` and `"sequential"` maximise; the
+        objective: String or callable, what `"separate"` and `"sequential"` maximise; the
             others have objectives of their own. Defaults to `"contrastive"`.
 
     Returns:

@@ -9,12 +9,12 @@ from rocmr_keras.attacks.joint.set_guidance import SetGuidance
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Alternating(JointAttack):
-    """Attacks captions and images in turn on the loss of rank itself, and keeps the best.
+    """Attacks captions and images in turn, starting from the best of all other schedules.
 
-    It begins with the best that `Separate`, `Sequential`, `CoAttack` and `SetGuidance`
-    find for each group, then alternates: captions against the images found so far, then
-    images against these captions, both on `margin`. Nothing is accepted for a group that
-    does not raise its loss, so it is at least as strong as each of the four, group by group.
+    For each group it takes the best result of `Separate`, `Sequential`, `CoAttack` and
+    `SetGuidance`, then alternates: captions against the images found so far, then images
+    against these captions, both on the objective `margin`. A group's result is replaced
+    only if its loss rises, so no group is attacked less strongly than by any of the four.
 
     Args:
         image_attack: An `ImageAttack`.
@@ -46,7 +46,6 @@ class Alternating(JointAttack):
         return groups.keep_better(best, losses, found)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_rounds": self.num_rounds,
-        }
+        config = super().get_config()
+        config.update({"num_rounds": self.num_rounds})
+        return config

@@ -7,25 +7,24 @@ from rocmr_keras.attacks.objectives import positives_kl
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class CoAttack(JointAttack):
-    """Co-Attack: captions first, then each image away from itself and from one caption.
+    """Co-Attack: captions first, then each image away from itself and from its caption.
 
-    An image maximises the divergence of its embedding from the clean one, plus
-    `text_weight` times that from the attacked caption it is paired with, the first of its
-    captions: the published attack works on single pairs, and to see the whole set is what
-    `SetGuidance` adds. Embeddings are compared as distributions, after a softmax. Captions
-    are attacked before, towards the same sum against the clean images. (The published ones
-    maximise its first part alone, whose gradient is zero where a search of substitutions
-    starts.)
+    An image is attacked to maximise the divergence of its embedding from the clean one,
+    plus `text_weight` times that from the first of its attacked captions. Only the first,
+    since the published attack works on single pairs; `SetGuidance` uses all captions.
+    Embeddings are turned into distributions by a softmax. Captions are attacked before
+    that, on the same sum with the clean images. The paper attacks them on the first
+    divergence alone, but its gradient is zero at the clean caption, where a search for
+    substitutions starts.
 
     Args:
-        image_attack: An `ImageAttack`, with a random start: the
-            divergence from the clean embedding is flat there.
+        image_attack: An `ImageAttack` with a random start, since the divergence has no
+            gradient at the clean image.
         text_attack: A `TokenAttack`.
         text_weight: Float. Defaults to `3.0`.
 
     Reference:
-        Zhang et al., "Towards Adversarial Attack on Vision-Language Pre-training Models",
-        2022 (arXiv:2206.09391).
+        - [Zhang et al., 2022](https://arxiv.org/abs/2206.09391)
     """
 
     def __init__(self, image_attack, text_attack, text_weight=3.0, **kwargs):
@@ -44,7 +43,6 @@ class CoAttack(JointAttack):
         return {"images": images, "token_ids": token_ids}
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "text_weight": self.text_weight,
-        }
+        config = super().get_config()
+        config.update({"text_weight": self.text_weight})
+        return config

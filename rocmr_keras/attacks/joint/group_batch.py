@@ -23,21 +23,21 @@ class Galleries(collections.namedtuple("Galleries", "images texts image_ids text
 
 
 class GroupBatch:
-    """A batch of groups for a joint attack; a group is all images and captions of one id.
+    """A batch of images and captions for a joint attack, in groups of equal id.
 
-    The loss of a group is computed in galleries that hold its own items as they were
-    attacked and the items of all other groups clean. So it does not depend on what else
-    is in the batch.
+    A group is all images and captions of one id. Its loss is computed against galleries in
+    which its own items are attacked and the items of all other groups are clean, so it does
+    not depend on the other groups in the batch.
 
     Args:
         model: A `DualEncoder`.
         batch: Dict with `images` `(images, height, width, channels)`, `token_ids` and
-            `padding_mask` `(texts, length)`; and, each once for images and once for texts,
-            `image_ids`, `image_places`, the row of each item in its gallery,
-            `image_groups`, integers below `num_groups`, and `image_sources`: an item that
-            only fills up the batch names the item that it repeats, every other itself.
+            `padding_mask` `(texts, length)`, and four integer tensors `(images,)`:
+            `image_ids`; `image_places`, the row of each image in the gallery of all images;
+            `image_groups`, the index of its group; and `image_sources`, its own row in the
+            batch or, for padding, the row that it repeats. Likewise `text_ids` and so on.
         galleries: `Galleries` of tensors.
-        num_groups: Integer.
+        num_groups: Integer, groups in a batch.
     """
 
     def __init__(self, model, batch, galleries, num_groups):
@@ -57,7 +57,7 @@ class GroupBatch:
 
         Args:
             attack: An `ImageAttack`.
-            objective: Name or callable.
+            objective: String or callable.
             token_ids: Integer tensor `(texts, length)`.
             scales: Sequence of floats; the image is attacked as it looks after it was
                 brought to each of these sizes and back. Defaults to `(1.0,)`.
@@ -74,6 +74,8 @@ class GroupBatch:
             return sum(goal(self.model.encode_images(view, **goal.encoding)) for view in views)
 
         found = attack(self.batch["images"], loss_fn=loss_fn)
+        # Padding was attacked with draws of its own, but must equal the item that it
+        # repeats: both are written to the same row of a gallery.
         return ops.take(found, self.batch["image_sources"], axis=0)
 
     def attack_texts(self, attack, objective, images):
@@ -81,7 +83,7 @@ class GroupBatch:
 
         Args:
             attack: A `TokenAttack`.
-            objective: Name or callable.
+            objective: String or callable.
             images: Float tensor `(images, height, width, channels)`.
 
         Returns:
@@ -105,7 +107,7 @@ class GroupBatch:
 
         Args:
             state: Dict of `images` and `token_ids`.
-            objective: Name or callable. Defaults to `"margin"`.
+            objective: String or callable. Defaults to `"margin"`.
         """
         objective = objectives.get(objective)
         images, texts = self.encode_images(state["images"]), self.encode_texts(state["token_ids"])
@@ -153,12 +155,13 @@ class GroupBatch:
         return _GroupTarget(gallery, attacked, self._own_images, scale=scale, clean=clean)
 
     def _mean(self, losses, kind):
-        """Returns the mean loss of each group; what only fills up the batch counts nothing."""
+        """Returns the mean loss of each group, without the padding of the batch."""
         groups, sources = (self.batch[f"{kind}_{name}"] for name in ("groups", "sources"))
         genuine = sources == ops.arange(sources.shape[0], dtype=sources.dtype)
         genuine = ops.cast(genuine, losses.dtype)
         total = ops.segment_sum(losses * genuine, groups, num_segments=self.num_groups)
         count = ops.segment_sum(genuine, groups, num_segments=self.num_groups)
+        # The last batch may have fewer groups than the others.
         return total / ops.maximum(count, 1.0)
 
 

@@ -6,12 +6,12 @@ from rocmr_keras.attacks.tokens.token_attack import TokenAttack
 
 
 class JointAttack(keras.layers.Layer):
-    """Base class of the attacks on images and captions at once.
+    """Base class of attacks on images and captions at once.
 
-    A joint attack is a schedule: in which order the two sides are attacked, and
-    towards what. The budget is that of the two attacks it is built with, of which it
-    takes copies: the draws depend on their seeds only. Subclasses implement
-    `search(groups)`, which returns the state it found, a dict of `images` and `token_ids`.
+    A joint attack is a schedule: it decides in which order and on which objectives its
+    image attack and its text attack are run. They also set the budget. It works on copies
+    of them, so its draws depend on their seeds only. Subclasses implement
+    `search(groups)`, which returns a dict of the `images` and `token_ids` found.
 
     Args:
         image_attack: An `ImageAttack`.
@@ -22,6 +22,7 @@ class JointAttack(keras.layers.Layer):
     """
 
     def __init__(self, image_attack, text_attack, **kwargs):
+        # It only passes on what its attacks compute in float32.
         super().__init__(autocast=False, **kwargs)
         check_attack("image_attack", image_attack, "images", (ImageAttack,))
         check_attack("text_attack", text_attack, "texts", (TokenAttack,))
@@ -55,11 +56,16 @@ class JointAttack(keras.layers.Layer):
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         config = super().get_config()
-        return {
-            "name": config["name"],
-            "image_attack": serialize(self.image_attack),
-            "text_attack": serialize(self.text_attack),
-        }
+        # No settings of an attack, as in `Attack`.
+        config.pop("dtype", None)
+        config.pop("trainable", None)
+        config.update(
+            {
+                "image_attack": serialize(self.image_attack),
+                "text_attack": serialize(self.text_attack),
+            }
+        )
+        return config
 
     @classmethod
     def from_config(cls, config):

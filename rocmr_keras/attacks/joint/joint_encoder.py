@@ -28,6 +28,7 @@ class JointEncoder(AdversarialSteps, keras.Model):
     """
 
     def __init__(self, model, attack, clean, num_groups):
+        # Under a mixed policy Keras would else cast images to half precision on entry.
         super().__init__(autocast=False)
         self.dual_encoder = model
         self.attack = attack
@@ -53,6 +54,7 @@ class JointEncoder(AdversarialSteps, keras.Model):
         }
 
     def call(self, found):
+        # `perturb`, which runs before Keras's own step, has encoded the results already.
         return found
 
     def _constant(self, value):

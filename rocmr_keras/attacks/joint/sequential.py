@@ -10,7 +10,7 @@ class Sequential(JointAttack):
     Args:
         image_attack: An `ImageAttack`.
         text_attack: A `TokenAttack`.
-        objective: Name or callable that both maximise. Defaults to `"contrastive"`.
+        objective: String or callable that both maximise. Defaults to `"contrastive"`.
     """
 
     def __init__(self, image_attack, text_attack, objective="contrastive", **kwargs):
@@ -24,7 +24,6 @@ class Sequential(JointAttack):
         return {"images": images, "token_ids": token_ids}
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "objective": self.objective,
-        }
+        config = super().get_config()
+        config.update({"objective": self.objective})
+        return config

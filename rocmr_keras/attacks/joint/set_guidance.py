@@ -5,11 +5,11 @@ from rocmr_keras.attacks.joint.joint_attack import JointAttack
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class SetGuidance(JointAttack):
-    """SGA, set-level guidance: away from all captions of the image, at several scales.
+    """SGA, set-level guidance: images away from all of their captions, at several scales.
 
-    Captions are attacked against the clean images, images against the whole set of the
-    attacked captions and at several sizes of the image, then the original captions once
-    more against the attacked images. All lower the similarity of what belongs together.
+    Captions are attacked against the clean images, then images, resized to several scales,
+    against all of their attacked captions, then the clean captions once more against the
+    attacked images. Each step lowers the similarity of an item to its matches.
 
     Args:
         image_attack: An `ImageAttack`.
@@ -18,8 +18,7 @@ class SetGuidance(JointAttack):
             Defaults to `(0.5, 0.75, 1.0, 1.25, 1.5)`.
 
     Reference:
-        Lu et al., "Set-level Guidance Attack: Boosting Adversarial Transferability of
-        Vision-Language Pre-training Models", 2023 (arXiv:2307.14061).
+        - [Lu et al., 2023](https://arxiv.org/abs/2307.14061)
     """
 
     def __init__(self, image_attack, text_attack, scales=(0.5, 0.75, 1.0, 1.25, 1.5), **kwargs):
@@ -36,7 +35,6 @@ class SetGuidance(JointAttack):
         return {"images": images, "token_ids": token_ids}
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "scales": self.scales,
-        }
+        config = super().get_config()
+        config.update({"scales": self.scales})
+        return config

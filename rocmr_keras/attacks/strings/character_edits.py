@@ -13,7 +13,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz "
 
 
 class CharacterAttack(StringAttack):
-    """What attacks by single characters share: the alphabet, the rule, the config."""
+    """Base class of the attacks by single characters: alphabet, dictionary and config."""
 
     def __init__(self, num_edits, alphabet, dictionary, seed):
         super().__init__(seed=seed)
@@ -23,6 +23,7 @@ class CharacterAttack(StringAttack):
 
     def describe(self):
         config = self.get_config()
+        # Thousands of words are no use in a report; a checksum tells two lists apart.
         if self.dictionary is not None:
             words = "\n".join(config["dictionary"]).encode("utf-8", "replace")
             checksum = f"crc32 {zlib.crc32(words):08x}"
@@ -30,35 +31,38 @@ class CharacterAttack(StringAttack):
         return config
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_edits": self.num_edits,
-            "alphabet": self.alphabet,
-            "dictionary": None if self.dictionary is None else sorted(self.dictionary),
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "num_edits": self.num_edits,
+                "alphabet": self.alphabet,
+                "dictionary": None if self.dictionary is None else sorted(self.dictionary),
+            }
+        )
+        return config
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class CharacterEdits(CharacterAttack):
-    """Inserts, deletes and replaces single characters where it hurts most.
+    """Charmer: inserts, deletes and replaces single characters by a greedy search.
 
     A caption of `n` characters has `2 n + 1` places: each character, which may be
-    replaced or deleted, and the gaps around them, in which one may be inserted. A
-    blank is put at each place to see which matter; at the `num_positions` best ones
-    every character of the alphabet is then scored, and the best is taken if it raises
-    the score. Two calls of `score` for each edit. The edit distance to the caption is
-    at most `num_edits`; no caption becomes blank. It draws nothing.
+    replaced or deleted, and the gaps around them, in which one may be inserted. Each place
+    is first probed with a blank. At the `num_positions` places of the highest score every
+    character of the alphabet is then tried, and the best edit is made if it raises the
+    score. So each edit takes two calls of `score`. The edit distance to the caption is at
+    most `num_edits`, and no caption becomes blank. Nothing is random.
 
     Args:
-        num_edits: Int, the most edits of a caption. Defaults to `1`.
-        num_positions: Int, places of each caption at which all characters are tried,
+        num_edits: Integer, the most edits of a caption. Defaults to `1`.
+        num_positions: Integer, places of each caption at which all characters are tried,
             or `None` for all places, without a probe. Defaults to `20`.
         alphabet: String, the characters that may be written. Defaults to the lower-case
             letters of English and the blank.
         dictionary: Set of words, or `None`. Where given, an edit may not make a word
             of the dictionary that the caption did not have, in any capitalisation: the
             meaning stays, the spelling suffers. Defaults to `None`.
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Raises:
         ValueError: If a count is not positive, the alphabet or the dictionary is empty.
@@ -73,10 +77,8 @@ class CharacterEdits(CharacterAttack):
     ```
 
     Reference:
-        Abad Rocamora et al., "Revisiting Character-level Adversarial Attacks for
-        Language Models" (Charmer), 2024 (arXiv:2405.04346); Abad Rocamora et al.,
-        "Robustness in Both Domains: CLIP Needs a Robust Text Encoder" (LEAF), 2025
-        (arXiv:2506.03355).
+        - [Abad Rocamora et al., 2024](https://arxiv.org/abs/2405.04346), Charmer
+        - [Abad Rocamora et al., 2025](https://arxiv.org/abs/2506.03355), LEAF
     """
 
     def __init__(self, num_edits=1, num_positions=20, alphabet=LETTERS, dictionary=None, seed=None):
@@ -96,7 +98,7 @@ class CharacterEdits(CharacterAttack):
                 self._edits(text, here, rule)
                 for text, here, rule in zip(search.best, places, rules)
             ]
-            # Who found nothing would find nothing again.
+            # A caption that no edit has made worse would be tried with the same edits again.
             active = [index is not None for index in search.take(edits)]
         return search.best
 
@@ -109,6 +111,7 @@ class CharacterEdits(CharacterAttack):
 
     def _edits(self, text, places, rule):
         """Returns all different strings that one edit at one of the places makes."""
+        # A dict, not a set: of equal scores the first wins, which no hash may decide.
         edits = {}
         for place in places:
             deletion = [""] if place % 2 else []
@@ -118,7 +121,9 @@ class CharacterEdits(CharacterAttack):
         return [string for string in edits if string.strip() and rule.allows(string)]
 
     def get_config(self):
-        return {**super().get_config(), "num_positions": self.num_positions}
+        config = super().get_config()
+        config.update({"num_positions": self.num_positions})
+        return config
 
 
 def edit(text, place, character):
@@ -126,7 +131,7 @@ def edit(text, place, character):
 
     Args:
         text: String of `n` characters.
-        place: Int from 0 to `2 n`; an even one is a gap, an odd one a character.
+        place: Integer from 0 to `2 n`; an even one is a gap, an odd one a character.
         character: String of one character, or an empty one to delete.
     """
     start, end = place // 2, (place + 1) // 2

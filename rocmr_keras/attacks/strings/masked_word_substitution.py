@@ -12,16 +12,16 @@ from rocmr_keras.attacks.strings.words import word_spans
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class MaskedWordSubstitution(StringAttack):
-    """Replaces words by others that a language model finds likely in the same place.
+    """BERT-Attack: replaces words by what a masked language model predicts in their place.
 
-    Unlike `TokenSubstitution` it uses no gradient and writes whole, fitting words: the
-    caption stays fluent, though its meaning may change. Words are ranked by the score
-    of the caption without them; at the best `num_positions` the language model fills
-    the gap, and all its suggestions are scored exactly. One round for each
-    substitution, a word is replaced at most once. It draws nothing.
+    Unlike `TokenSubstitution` it uses no gradient and writes whole words that fit, so the
+    caption stays fluent, though its meaning may change. Words are ranked by the score of
+    the caption without them. At the best `num_positions` the language model predicts
+    replacements, and each of these is scored. There is one such round per substitution, and
+    a word is replaced at most once. Nothing is random.
 
-    Published code of several vision-language attacks reads the model's answer one
-    token before the mask; here it is read at the mask.
+    The published code of several vision-language attacks reads the prediction one token
+    before the mask; here it is read at the mask.
 
     Args:
         masked_lm: A KerasHub masked language model of the BERT family (WordPiece), with
@@ -30,16 +30,16 @@ class MaskedWordSubstitution(StringAttack):
             random, and without a warning. The config of the attack holds its
             architecture, neither weights nor vocabulary: an attack rebuilt from its
             config needs both before it can run.
-        num_substitutions: Int, the most words of a caption to replace. Defaults to
+        num_substitutions: Integer, the most words of a caption to replace. Defaults to
             `1`.
-        num_candidates: Int, words that are tried in each place. Defaults to `10`.
-        num_positions: Int, places of each caption that are tried in each round, or
+        num_candidates: Integer, words that are tried in each place. Defaults to `10`.
+        num_positions: Integer, places of each caption that are tried in each round, or
             `None` for all, without a ranking. Defaults to `5`.
-        sequence_length: Int, the most tokens the language model reads of a caption, a
+        sequence_length: Integer, the most tokens the language model reads of a caption, a
             window around the word; at most its preprocessor's. Defaults to `64`.
-        batch_size: Int, texts in a call of the language model, always as many.
+        batch_size: Integer, texts in a call of the language model, always as many.
             Defaults to `64`.
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Raises:
         ValueError: If a count is not positive, or the language model has no tokenizer
@@ -53,8 +53,7 @@ class MaskedWordSubstitution(StringAttack):
     ```
 
     Reference:
-        Li et al., "BERT-ATTACK: Adversarial Attack Against BERT Using BERT", 2020
-        (arXiv:2004.09984).
+        - [Li et al., 2020](https://arxiv.org/abs/2004.09984), BERT-Attack
     """
 
     def __init__(
@@ -95,7 +94,10 @@ class MaskedWordSubstitution(StringAttack):
         return search.best
 
     def _best_places(self, search, drafts):
-        """Ranks words by what their absence does, where there are more than are tried."""
+        """Returns the words to try: those whose removal raises the score most.
+
+        A caption of no more than `num_positions` words needs no ranking: all are tried.
+        """
         most = self.num_positions
         ranked = [most is not None and len(draft.open) > most for draft in drafts]
         probes = [
@@ -123,15 +125,18 @@ class MaskedWordSubstitution(StringAttack):
         masked_lm = keras.saving.serialize_keras_object(self.masked_lm)
         # How it was trained is none of the attack's business.
         masked_lm.pop("compile_config", None)
-        return {
-            **super().get_config(),
-            "masked_lm": masked_lm,
-            "num_substitutions": self.num_substitutions,
-            "num_candidates": self.num_candidates,
-            "num_positions": self.num_positions,
-            "sequence_length": self.sequence_length,
-            "batch_size": self.batch_size,
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "masked_lm": masked_lm,
+                "num_substitutions": self.num_substitutions,
+                "num_candidates": self.num_candidates,
+                "num_positions": self.num_positions,
+                "sequence_length": self.sequence_length,
+                "batch_size": self.batch_size,
+            }
+        )
+        return config
 
     @classmethod
     def from_config(cls, config):
@@ -148,7 +153,7 @@ class Draft:
         caption: String.
 
     Attributes:
-        open: List of ints, the words that have not been replaced yet.
+        open: List of integers, the words that have not been replaced yet.
     """
 
     def __init__(self, caption):

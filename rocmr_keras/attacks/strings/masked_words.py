@@ -18,9 +18,9 @@ class MaskedWords:
     Args:
         masked_lm: A KerasHub masked language model of the BERT family (WordPiece), with
             its preprocessor.
-        sequence_length: Int, the most tokens of a text; of a longer one the model sees
+        sequence_length: Integer, the most tokens of a text; of a longer one the model sees
             a window around the gap. Never more than the preprocessor's.
-        batch_size: Int; all calls of the model have this size, so that it is compiled
+        batch_size: Integer; all calls of the model have this size, so that it is compiled
             once.
 
     Raises:
@@ -49,13 +49,14 @@ class MaskedWords:
 
     @functools.cached_property
     def allowed(self):
-        """Bool array `(vocabulary_size,)`, the pieces that are words of their own."""
+        """Boolean array `(vocabulary_size,)`, the pieces that are words of their own."""
         special = set(self.tokenizer.special_token_ids)
         mark = getattr(self.tokenizer, "suffix_indicator", "##")
         return np.array(
             [
                 index not in special
                 and not piece.startswith(mark)
+                # Such as `[unused7]`, which is not among the special ids.
                 and not (piece.startswith("[") and piece.endswith("]"))
                 and any(map(str.isalnum, piece))
                 for index, piece in enumerate(self.vocabulary)
@@ -68,13 +69,14 @@ class MaskedWords:
         Args:
             gaps: List of tuples of strings: the text before the gap, the text after
                 it, and the word that was there, which is no suggestion.
-            count: Int, the most suggestions for a gap.
+            count: Integer, the most suggestions for a gap.
 
         Returns:
             List of lists of strings, likeliest first.
         """
         if not gaps:
             return []
+        # The head may have more outputs than there are strings.
         scores = self._predict(gaps)[:, : len(self.vocabulary)]
         scores = np.where(self.allowed, scores, -np.inf)
         # One more, in case the word itself is among them.
@@ -132,6 +134,7 @@ class MaskedWords:
 
 def _highest(scores, count):
     """Returns the indices of each row's highest scores, best first."""
+    # Sorting the whole vocabulary of each row would take longer.
     top = np.argpartition(-scores, count - 1, axis=-1)[:, :count]
     order = np.argsort(-np.take_along_axis(scores, top, axis=-1), axis=-1, kind="stable")
     return np.take_along_axis(top, order, axis=-1)

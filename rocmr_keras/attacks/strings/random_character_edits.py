@@ -13,15 +13,16 @@ _MOST_DRAWS = 100
 class RandomCharacterEdits(CharacterAttack):
     """Makes random edits of single characters: the control of `CharacterEdits`.
 
-    As many edits under the same rules, each at a random place with a random character
-    or a deletion, whatever the score: it may return what is weaker than the caption.
+    It makes as many edits under the same rules, but at random places, with random
+    characters or deletions. The score is ignored, so a result may be weaker than the
+    caption.
 
     Args:
-        num_edits: Int, the edits of each caption. Defaults to `1`.
+        num_edits: Integer, the edits of each caption. Defaults to `1`.
         alphabet: String, the characters that may be written. Defaults to the lower-case
             letters of English and the blank.
         dictionary: Set of words that no edit may make, or `None`. Defaults to `None`.
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         captions: List of strings.

@@ -6,19 +6,18 @@ from rocmr_keras.attacks.final_settings import FinalSettings
 
 
 class StringAttack(FinalSettings):
-    """Base class of attacks on captions as they are written, before any tokenizer.
+    """Base class of attacks on captions as strings, before tokenization.
 
-    Strings are no tensors: unlike an `Attack` it is no Keras layer and runs outside of
-    any compiled step. It knows no model either; all it sees of one is `score`, which
-    it calls once in each round of its search, for all captions and all their
-    candidates together. Subclasses implement `search(captions, score)`, which is never
-    given an empty caption, and `get_config`.
+    Strings are no tensors, so unlike an `Attack` this is no Keras layer and runs outside
+    compiled steps. It does not know the model but a function `score`, which it calls once
+    per round of its search with all candidates of all captions. Subclasses implement
+    `search(captions, score)`, which never gets a blank caption, and `get_config`.
 
-    An attack cannot be changed after construction, and draws from a generator of its
-    own: two calls draw different numbers, two attacks of one seed the same ones.
+    An attack cannot be changed after construction and has its own random generator: two
+    calls draw different numbers, two attacks with the same seed draw the same ones.
 
     Args:
-        seed: Int, or `None` to draw one. Defaults to `None`.
+        seed: Integer, or `None` to draw one. Defaults to `None`.
 
     Attributes:
         side: `"texts"`, as that of an `Attack`.
@@ -26,7 +25,7 @@ class StringAttack(FinalSettings):
 
     Call arguments:
         captions: List of strings.
-        score: Callable `(strings, owners)` from `n` strings, and an int array `(n,)`
+        score: Callable `(strings, owners)` from `n` strings, and an integer array `(n,)`
             of the captions that they stand in for, to a float array `(n,)`: the loss
             of each string as a substitute for that caption, larger being worse for the
             model. A score that is not finite never wins.
@@ -74,6 +73,7 @@ class StringAttack(FinalSettings):
 
     def fresh(self):
         """Returns the same attack as it was when it was built: nothing drawn yet."""
+        # Not from the config, which holds no weights of a language model.
         attack = copy.copy(self)
         attack._generator = np.random.default_rng(self.seed)
         return attack
@@ -148,7 +148,7 @@ def highest(scores, count):
 
     Args:
         scores: Float array `(n,)`.
-        count: Int, how many; `None` for all.
+        count: Integer, how many; `None` for all.
     """
     return np.argsort(-scores, kind="stable")[:count].tolist()
 
@@ -177,4 +177,5 @@ def _check_captions(captions):
             "`captions` must be a list of strings. "
             f"Received: captions={captions!r:.200}. Put a single caption into a list."
         )
+    # NumPy's own strings would be written as `np.str_('...')` into messages and reports.
     return [str(caption) for caption in captions]

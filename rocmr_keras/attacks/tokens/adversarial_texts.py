@@ -10,8 +10,8 @@ def encode_adversarial_texts(model, batch, training=False, normalize=True):
         model: A `DualEncoder`.
         batch: Batch dict with `token_ids`, `padding_mask`, and `text_perturbation` or
             `adversarial_token_ids`, the latter perhaps with a mask of its own.
-        training: Bool. Defaults to `False`.
-        normalize: Bool, whether the embeddings have length 1. Defaults to `True`.
+        training: Boolean. Defaults to `False`.
+        normalize: Boolean, whether the embeddings have length 1. Defaults to `True`.
 
     Returns:
         Float tensor `(batch, dim)`, L2-normalised where `normalize`.
@@ -22,5 +22,6 @@ def encode_adversarial_texts(model, batch, training=False, normalize=True):
         padding_mask = batch.get("adversarial_padding_mask", padding_mask)
         return model.encode_texts(token_ids, padding_mask, **options)
     embeddings = model.embed_tokens(batch["token_ids"])
+    # The attack has computed in float32, the tower may take half precision.
     embeddings = embeddings + ops.cast(batch["text_perturbation"], embeddings.dtype)
     return model.encode_text_embeddings(embeddings, padding_mask, **options)

@@ -1,15 +1,16 @@
 from keras import ops
 
+# The loss of what must not be chosen. Finite, for infinities would add up to NaN.
 NEVER = -1e30
 
 
 def advance_beam(beam, losses, swapped, swapped_losses, beam_size):
-    """Chooses the partial texts that a search goes on with, the lanes of a beam.
+    """Chooses the partial texts, the lanes of a beam, with which a search continues.
 
-    Lane `j` takes, among lanes `0` to `j` and what was made of them, the text of the
-    highest loss that no earlier lane took. So lane 0 is the greedy search, and a wider
-    beam holds every lane of a narrower one: it is never weaker. Yet the best text of
-    all is always taken, by the lane that it was made from if not before.
+    Lane `j` takes the text of the highest loss among lanes `0` to `j` and the swaps made in
+    them, except for texts that an earlier lane took. So lane 0 is the greedy search, and a
+    wider beam contains all lanes of a narrower one and is never weaker. The best text of
+    all is always among the lanes: at the latest, the lane in which it was made takes it.
 
     Args:
         beam: Integer tensor `(lanes, batch, length)`, the present texts.

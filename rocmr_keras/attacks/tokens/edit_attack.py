@@ -4,17 +4,17 @@ _NAMES = ("token_ids", "padding_mask")
 
 
 class EditAttack(Attack):
-    """Base class of attacks that choose among texts which were made before the step.
+    """Base class of attacks that choose among edited texts which come with the batch.
 
-    Unlike that of a `TokenAttack` the result may have another length. The texts come with
-    the batch, see `rocmr_keras.data.batches(edits=...)`, so such an attack is for
-    training. Subclasses implement `call(inputs, loss_fn, candidates)`.
+    `rocmr_keras.data.batches(edits=...)` edits and tokenises them beforehand, so this is
+    for training. Unlike with a `TokenAttack` the number of tokens may change. Subclasses
+    implement `call(inputs, loss_fn, candidates)`.
 
     Args:
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
-        inputs: Dict with `token_ids`, int `(batch, length)`, and `padding_mask`, bool
+        inputs: Dict with `token_ids`, integer `(batch, length)`, and `padding_mask`, boolean
             `(batch, length)`.
         loss_fn: Callable from such a dict of `n` stacked copies of the batch to losses
             `(n * batch,)`.

@@ -8,20 +8,20 @@ from rocmr_keras.backend import discard_updates
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class CharacterChoice(EditAttack):
-    """Chooses among edits of one character that were drawn and tokenised before the step.
+    """Chooses among single-character edits that `CharacterDraws` made before the step.
 
-    The search of LEAF, for training: the probes tell the place where the loss is highest,
-    and of the edits at that place the worst is taken if it really raises the loss. Two
-    batched forward passes, no gradient. In evaluation use `CharacterEdits`, which knows
-    the strings and tries them all. `epsilon_scale` is the share of texts that are
-    attacked, drawn at random.
+    The search of LEAF, for training: it takes the place whose probe has the highest loss,
+    and there the edit of the highest loss, if that is above the loss of the caption. This
+    costs two batched forward passes and no gradient. For evaluation use `CharacterEdits`,
+    which tries all characters. `epsilon_scale` is the share of texts that are attacked,
+    drawn at random.
 
     Args:
-        seed: Int or `None`; draws who is attacked where `epsilon_scale` is below 1.
+        seed: Integer or `None`; draws who is attacked where `epsilon_scale` is below 1.
             Defaults to `None`.
 
     Call arguments:
-        inputs: Dict with `token_ids`, int `(batch, length)`, and `padding_mask`, bool
+        inputs: Dict with `token_ids`, integer `(batch, length)`, and `padding_mask`, boolean
             `(batch, length)`.
         loss_fn: Callable from such a dict of `n` stacked copies of the batch to losses
             `(n * batch,)`.
@@ -33,8 +33,7 @@ class CharacterChoice(EditAttack):
         Dict like `inputs`.
 
     Reference:
-        Abad Rocamora et al., "Robustness in Both Domains: CLIP Needs a Robust Text
-        Encoder" (LEAF), 2025 (arXiv:2506.03355).
+        - [Abad Rocamora et al., 2025](https://arxiv.org/abs/2506.03355), LEAF
     """
 
     def __init__(self, seed=None, **kwargs):
@@ -45,7 +44,7 @@ class CharacterChoice(EditAttack):
         probes = {name: texts[:, :, 0] for name, texts in candidates.items()}
         worst = ops.argmax(_losses(loss_fn, probes), axis=1)
         here = {name: _pick(texts, worst) for name, texts in candidates.items()}
-        # The caption comes first, and the first of equals wins.
+        # The caption comes first and `argmax` takes the first of equals: no edit for nothing.
         choices = {
             name: ops.concatenate([inputs[name][:, None], texts], axis=1)
             for name, texts in here.items()

@@ -6,17 +6,17 @@ from rocmr_keras.attacks.tokens.encoder_inputs import embedding_losses
 
 
 class EmbeddingAttack(Attack):
-    """Base class of attacks that move token embeddings, to where no text is.
+    """Base class of attacks that perturb token embeddings, which then belong to no text.
 
     Subclasses implement `call(inputs, loss_fn, positions)`.
 
     Args:
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor `(batch, length, dim)`, token embeddings.
         loss_fn: Callable from such a tensor to losses `(batch,)`.
-        positions: Bool tensor `(batch, length)`, the tokens that may move: neither
+        positions: Boolean tensor `(batch, length)`, the tokens that may move: neither
             padding nor special tokens.
 
     Returns:
@@ -28,6 +28,7 @@ class EmbeddingAttack(Attack):
 
     def perturb(self, model, batch, goal):
         positions = changeable(model, batch)
+        # In half precision small steps would be rounded away.
         embeddings = ops.cast(model.embed_tokens(batch["token_ids"]), "float32")
         found = self(embeddings, loss_fn=embedding_losses(model, batch, goal), positions=positions)
         return {"text_perturbation": found - embeddings}

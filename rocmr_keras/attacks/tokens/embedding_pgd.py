@@ -13,24 +13,24 @@ from rocmr_keras.attacks.tokens.embedding_attack import EmbeddingAttack
 class EmbeddingPGD(EmbeddingAttack):
     """Projected gradient descent on the token embeddings of a text.
 
-    The ball is scale-free: a token may move by `epsilon` times the norm of its own
-    embedding. The result is no text that anyone can write; it is a cheap, smooth
-    stand-in for training. To evaluate with real words use `TokenSubstitution`.
+    Each token may move by `epsilon` times the norm of its own embedding, in the Euclidean
+    norm. The result is not a text that anyone could write, but the attack is cheap and
+    smooth enough for training. For evaluation use `TokenSubstitution`, which writes tokens.
 
     Args:
         epsilon: Float, the radius as a share of each token embedding's norm.
-        num_steps: Int, gradient steps. Defaults to `2`.
+        num_steps: Integer, gradient steps. Defaults to `2`.
         step_size: Float in the same units, or `None` as in `PGD`. Defaults to `None`.
-        random_start: Bool, whether to start from a uniform draw of the ball.
+        random_start: Boolean, whether to start from a uniform draw of the ball.
             Defaults to `True`.
-        keep_best: Bool, whether each example keeps its best iterate, the clean one
+        keep_best: Boolean, whether each example keeps its best iterate, the clean one
             included; else the last. Defaults to `True`.
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor `(batch, length, dim)`, token embeddings.
         loss_fn: Callable from such a tensor to losses `(batch,)`.
-        positions: Bool tensor `(batch, length)`, the tokens that may move: neither
+        positions: Boolean tensor `(batch, length)`, the tokens that may move: neither
             padding nor special tokens. Defaults to all.
 
     Returns:
@@ -40,9 +40,8 @@ class EmbeddingPGD(EmbeddingAttack):
         ValueError: If a budget is negative or a count is not positive.
 
     Reference:
-        Zhu et al., "FreeLB", 2020 (arXiv:1909.11764); Gan et al., "Large-Scale
-        Adversarial Training for Vision-and-Language Representation Learning" (VILLA),
-        2020 (arXiv:2006.06195).
+        - [Zhu et al., 2020](https://arxiv.org/abs/1909.11764), FreeLB
+        - [Gan et al., 2020](https://arxiv.org/abs/2006.06195), VILLA
     """
 
     scales_epsilon = True
@@ -90,11 +89,14 @@ class EmbeddingPGD(EmbeddingAttack):
         return found
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "num_steps": self.num_steps,
-            "step_size": self.step_size,
-            "random_start": self.random_start,
-            "keep_best": self.keep_best,
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "epsilon": self.epsilon,
+                "num_steps": self.num_steps,
+                "step_size": self.step_size,
+                "random_start": self.random_start,
+                "keep_best": self.keep_best,
+            }
+        )
+        return config

@@ -1,4 +1,4 @@
-"""What attacks on texts are handed of a model: losses, positions and a vocabulary."""
+"""What attacks on texts need from a model: losses, positions and a vocabulary."""
 
 import numpy as np
 from keras import ops
@@ -11,7 +11,7 @@ def embedding_losses(model, batch, goal):
 
     Args:
         model: A `DualEncoder`, or anything with its `encode_text_embeddings`.
-        batch: Dict with `padding_mask`, bool `(batch, length)`.
+        batch: Dict with `padding_mask`, boolean `(batch, length)`.
         goal: A `Goal`.
 
     Returns:
@@ -29,7 +29,7 @@ def embedding_losses(model, batch, goal):
 
 
 def changeable(model, batch):
-    """Returns where a text may change: neither padding nor special, bool `(batch, length)`."""
+    """Returns where a text may change: neither padding nor special, boolean `(batch, length)`."""
     ordinary = ops.logical_not(ops.take(_special_tokens(model), batch["token_ids"]))
     return ops.logical_and(batch["padding_mask"], ordinary)
 
@@ -45,13 +45,14 @@ def vocabulary_of(model):
 
 
 def _special_tokens(model):
-    """Returns a bool tensor `(vocabulary_size,)`, true at padding, start, end, ..."""
+    """Returns a boolean tensor `(vocabulary_size,)`, true at padding, start, end, ..."""
+    # NumPy: a constant of the compiled step, not computed in it.
     ids = np.arange(model.text_encoder.embedding_table.shape[0])
     return ops.convert_to_tensor(np.isin(ids, model.special_token_ids))
 
 
 def _whole_words(model):
-    """Returns a bool array `(vocabulary_size,)`, or `None` for a model without strings."""
+    """Returns a boolean array `(vocabulary_size,)`, or `None` for a model without strings."""
     known = getattr(getattr(model, "preprocessor", None), "whole_word_mask", None)
     if known is None:
         return None

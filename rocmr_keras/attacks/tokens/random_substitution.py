@@ -10,18 +10,18 @@ class RandomSubstitution(TokenAttack):
     """Replaces random tokens by random tokens: the control of `TokenSubstitution`.
 
     Args:
-        num_substitutions: Int, the tokens of a text to replace, fewer where it has
+        num_substitutions: Integer, the tokens of a text to replace, fewer where it has
             fewer. Defaults to `1`.
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
-        inputs: Int tensor `(batch, length)`, token ids.
+        inputs: Integer tensor `(batch, length)`, token ids.
         loss_fn: Ignored; taken so that it stands in for any token attack.
-        positions: Bool tensor `(batch, length)`, the positions that may be replaced.
+        positions: Boolean tensor `(batch, length)`, the positions that may be replaced.
         vocabulary: A `Vocabulary`.
 
     Returns:
-        Int tensor like `inputs`.
+        Integer tensor like `inputs`.
     """
 
     def __init__(self, num_substitutions=1, seed=None, **kwargs):
@@ -32,6 +32,7 @@ class RandomSubstitution(TokenAttack):
     def call(self, inputs, loss_fn=None, positions=None, vocabulary=None):
         shape = ops.shape(inputs)
         order = keras.random.uniform(shape, seed=self.seed_generator)
+        # Draws are below 1, so what must not be replaced comes last.
         order = ops.where(positions, order, 2.0)
         # The k positions with the smallest draws, among those that may be replaced.
         rank = ops.argsort(ops.argsort(order, axis=-1), axis=-1)
@@ -48,4 +49,6 @@ class RandomSubstitution(TokenAttack):
         return ops.reshape(ops.searchsorted(counts, ops.reshape(wanted, (-1,))), shape)
 
     def get_config(self):
-        return {**super().get_config(), "num_substitutions": self.num_substitutions}
+        config = super().get_config()
+        config.update({"num_substitutions": self.num_substitutions})
+        return config

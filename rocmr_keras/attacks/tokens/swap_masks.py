@@ -1,4 +1,4 @@
-"""Which tokens may stand in for which: the swap masks of `TokenSubstitution`."""
+"""Which tokens may replace which: the swap masks of `TokenSubstitution`."""
 
 import keras
 from keras import ops
@@ -7,10 +7,10 @@ from rocmr_keras.attacks.checks import check_count
 
 
 class SwapMask:
-    """Base class of swap masks: narrows the swaps that an attack may make.
+    """Base class of swap masks, which restrict the swaps that an attack may make.
 
-    Stateless rules, which run inside the compiled step. Subclasses implement `mask`
-    and `get_config`.
+    They have no state and run inside the compiled step. Subclasses implement `mask` and
+    `get_config`.
     """
 
     def mask(self, token_ids, vocabulary):
@@ -36,10 +36,10 @@ class SwapMask:
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class NearestNeighbors(SwapMask):
-    """Only tokens whose embedding points in a similar direction as the replaced one's.
+    """Allows only replacements whose embeddings have a high cosine with the old one's.
 
-    A proxy of meaning: as good as the embedding table is. It needs no strings, unlike
-    `WholeWords`.
+    A proxy for similar meaning, as good as the embedding table is. Unlike `WholeWords` it
+    does not need the strings of the vocabulary.
 
     Args:
         min_cosine: Float in [-1, 1], the least cosine of the two embeddings, or `None`
@@ -52,7 +52,7 @@ class NearestNeighbors(SwapMask):
         ValueError: If a value is out of its range, or both are `None`.
 
     Reference:
-        Jin et al., "Is BERT Really Robust?" (TextFooler), 2020 (arXiv:1907.11932).
+        - [Jin et al., 2020](https://arxiv.org/abs/1907.11932), TextFooler
     """
 
     def __init__(self, min_cosine=0.5, num_neighbors=None):
@@ -73,9 +73,10 @@ class NearestNeighbors(SwapMask):
 
     def mask(self, token_ids, vocabulary):
         directions = _unit_rows(vocabulary.table)
-        # Of the tokens that are there, never of all pairs of the vocabulary.
+        # Only for the tokens in the batch: all pairs of a vocabulary would not fit in memory.
         there = ops.take(directions, token_ids, axis=0)
         cosines = ops.matmul(there, ops.transpose(directions))
+        # Below every cosine.
         least = -2.0 if self.min_cosine is None else self.min_cosine
         if self.num_neighbors is not None:
             least = ops.maximum(least, self._last_place(cosines, token_ids, vocabulary))
@@ -95,11 +96,11 @@ class NearestNeighbors(SwapMask):
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class WholeWords(SwapMask):
-    """Only whole words for whole words: no piece of a word is written or replaced.
+    """Allows only whole words in place of whole words.
 
-    Without it a search may glue a `##` piece to the word before. A word of several
-    pieces stays as it is. Needs the strings of the vocabulary: a model whose
-    preprocessor has a `whole_word_mask`, as `rocmr_keras.data.Preprocessor` does.
+    Without this mask a search may append a `##` piece to the word before. Words of several
+    pieces are never replaced. The model's preprocessor must have a `whole_word_mask`, as
+    `rocmr_keras.data.Preprocessor` does.
     """
 
     def mask(self, token_ids, vocabulary):
@@ -111,6 +112,7 @@ class WholeWords(SwapMask):
             )
         is_whole = ops.convert_to_tensor(vocabulary.is_whole_word, dtype="bool")
         continues = ops.logical_and(vocabulary.allowed, ops.logical_not(is_whole))
+        # A token before such a piece is the beginning of a longer word, not a word.
         followed = ops.take(continues, token_ids[:, 1:], axis=0)
         nothing = ops.zeros_like(token_ids[:, :1], dtype="bool")
         followed = ops.concatenate([followed, nothing], axis=1)

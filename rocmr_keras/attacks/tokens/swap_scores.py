@@ -4,10 +4,11 @@ from rocmr_keras.attacks.tokens.beam import NEVER
 
 
 class Swaps:
-    """All swaps of one token in each text, and what a gradient says that they gain.
+    """Ranks the swaps of single tokens in a batch of texts by their first-order gain.
 
-    The full product of gradients and vocabulary, `(batch, length, vocabulary_size)`, is made
-    once, by `shortlist`; what is left of the vocabulary then is small for each text.
+    The gain is estimated from a gradient as in HotFlip, `(e_new - e_old) . gradient`. Only
+    `shortlist` computes it for the whole vocabulary, `(batch, length, vocabulary_size)`. The
+    other methods work on the few tokens per text that it returns.
 
     Args:
         token_ids: Integer tensor `(batch, length)`.
@@ -71,6 +72,7 @@ class Swaps:
         allowed = ops.logical_and(allowed, self.positions[..., None])
         if self.mask is not None:
             shape = (*gains.shape[:2], self.table.shape[0])
+            # `take_along_axis` does not broadcast by itself.
             mask = ops.broadcast_to(self.mask, shape)
             allowed = ops.logical_and(allowed, ops.take_along_axis(mask, tokens[:, None], axis=-1))
         return ops.where(allowed, gains, NEVER)

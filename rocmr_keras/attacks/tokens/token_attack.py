@@ -5,24 +5,25 @@ from rocmr_keras.attacks.tokens.encoder_inputs import vocabulary_of
 
 
 class TokenAttack(Attack):
-    """Base class of attacks that write other tokens in place of some of a text.
+    """Base class of attacks that replace some tokens of a text by others.
 
-    The number of tokens stays. Subclasses implement `call(inputs, loss_fn, positions,
-    vocabulary)`. Losses are those of embeddings, so that a search may follow a gradient.
+    The number of tokens stays the same. Subclasses implement `call(inputs, loss_fn,
+    positions, vocabulary)`. `loss_fn` takes token embeddings, not ids, so that a search
+    can use its gradient.
 
     Args:
-        seed: Int or `None`. Defaults to `None`.
+        seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
-        inputs: Int tensor `(batch, length)`, token ids.
+        inputs: Integer tensor `(batch, length)`, token ids.
         loss_fn: Callable from token embeddings `(n * batch, length, dim)`, `n` stacked
             copies of the batch, to losses `(n * batch,)`.
-        positions: Bool tensor `(batch, length)`, the positions that may be replaced:
+        positions: Boolean tensor `(batch, length)`, the positions that may be replaced:
             neither padding nor special tokens.
         vocabulary: A `Vocabulary`.
 
     Returns:
-        Int tensor like `inputs`.
+        Integer tensor like `inputs`.
     """
 
     side = "texts"

@@ -11,20 +11,21 @@ from rocmr_keras.attacks.tokens.swap_masks import SwapMask
 from rocmr_keras.attacks.tokens.swap_scores import Swaps
 from rocmr_keras.attacks.tokens.token_attack import TokenAttack
 
+# How far the random start is from the clean embedding, as a share of its norm.
 _START = 0.1
-# Tokens among which the second look chooses.
+# Tokens among which the look-ahead chooses: its mean gradient may rank others first.
 _SHORTLIST = 32
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class TokenSubstitution(TokenAttack):
-    """Replaces tokens by those that raise the loss most.
+    """HotFlip with exact scoring: replaces the tokens that raise the loss most.
 
-    The gradient by the embeddings ranks all swaps of all positions at once; the best
-    `num_candidates` are then evaluated exactly, in one batch, and the best of these is
-    taken if it really raises the loss. One round for each substitution; a position is
-    replaced at most once. A budget of words has no fractions: `epsilon_scale` is the
-    share of texts that are attacked, drawn at random.
+    The gradient with respect to the token embeddings ranks all swaps at all positions. The
+    best `num_candidates` are then scored exactly, in one batch, and the best of these is
+    made if it raises the loss. There is one such round per substitution, and a position is
+    replaced at most once. `epsilon_scale` is the share of texts that are attacked, drawn at
+    random, as a number of tokens cannot be scaled.
 
     Args:
         num_substitutions: Integer, the most tokens of a text to replace. Defaults to `1`.
@@ -68,9 +69,8 @@ class TokenSubstitution(TokenAttack):
         ValueError: If a count is not positive, or `candidates` is no mask.
 
     Reference:
-        Ebrahimi et al., "HotFlip", 2018 (arXiv:1712.06751); Zou et al., "Universal and
-        Transferable Adversarial Attacks on Aligned Language Models" (GCG), 2023
-        (arXiv:2307.15043).
+        - [Ebrahimi et al., 2018](https://arxiv.org/abs/1712.06751), HotFlip
+        - [Zou et al., 2023](https://arxiv.org/abs/2307.15043), GCG
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class TokenSubstitution(TokenAttack):
         self._freeze()
 
     def call(self, inputs, loss_fn, positions, vocabulary):
+        # Draws are below 1: at full scale every text is attacked.
         share = keras.random.uniform(ops.shape(inputs)[:1], seed=self.seed_generator)
         attacked = ops.expand_dims(share < self.epsilon_scale, 1)
         positions = ops.logical_and(positions, attacked)
@@ -112,6 +113,7 @@ class TokenSubstitution(TokenAttack):
         rows = vocabulary.embed(token_ids)
         losses, gradient, stalled = safe_gradient(loss_fn, self._near(rows))
         if self.random_start:
+            # So far the losses are those of moved embeddings, which are no text.
             losses = forward(loss_fn, rows)
         self.count_gradients(ops.sum(stalled), ops.cast(ops.shape(token_ids)[0], "float32"))
         swaps = Swaps(
@@ -154,19 +156,23 @@ class TokenSubstitution(TokenAttack):
             return rows
         norm = ops.sqrt(ops.sum(ops.square(rows), axis=-1, keepdims=True))
         noise = keras.random.normal(ops.shape(rows), seed=self.seed_generator)
+        # The length of a normal vector is about the root of its dimension.
         return rows + _START * norm * noise / rows.shape[-1] ** 0.5
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_substitutions": self.num_substitutions,
-            "num_candidates": self.num_candidates,
-            "candidates": keras.saving.serialize_keras_object(self.candidates),
-            "beam_size": self.beam_size,
-            "random_start": self.random_start,
-            "match_length": self.match_length,
-            "look_ahead": self.look_ahead,
-        }
+        config = super().get_config()
+        config.update(
+            {
+                "num_substitutions": self.num_substitutions,
+                "num_candidates": self.num_candidates,
+                "candidates": keras.saving.serialize_keras_object(self.candidates),
+                "beam_size": self.beam_size,
+                "random_start": self.random_start,
+                "match_length": self.match_length,
+                "look_ahead": self.look_ahead,
+            }
+        )
+        return config
 
     @classmethod
     def from_config(cls, config):

@@ -1,13 +1,13 @@
 class Vocabulary:
-    """The tokens an attack may write, and how they enter the text encoder.
+    """The vocabulary of a model: the tokens an attack may write, and their embeddings.
 
     Args:
         embed: Callable from token ids `(batch, length)` to embeddings
             `(batch, length, dim)`.
         table: Float tensor `(vocabulary_size, dim)`, the embedding of each token.
-        allowed: Bool tensor `(vocabulary_size,)`, the tokens that may be written:
+        allowed: Boolean tensor `(vocabulary_size,)`, the tokens that may be written:
             never padding, start, end or other special tokens.
-        is_whole_word: Bool tensor `(vocabulary_size,)`, the pieces that begin a word,
+        is_whole_word: Boolean tensor `(vocabulary_size,)`, the pieces that begin a word,
             or `None` where the strings behind the ids are unknown. Defaults to `None`.
     """
 

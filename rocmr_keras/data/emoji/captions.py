@@ -44,7 +44,7 @@ def is_spoken(caption):
         caption: String as from `natural`.
 
     Returns:
-        A bool.
+        Boolean.
     """
     letters = sum(character.isalpha() for character in caption)
     return letters >= _FEWEST_LETTERS and not _MACHINE_WORD.search(caption)
@@ -57,7 +57,7 @@ def is_plain(caption):
         caption: String as from `natural`.
 
     Returns:
-        A bool.
+        Boolean.
     """
     return not _TYPOGRAPHER_WORDS.intersection(caption.split())
 

@@ -60,7 +60,7 @@ class BasePreprocessor:
 
         Returns:
             A dict of NumPy arrays: `token_ids`, int32 `(B, sequence_length)`, and
-            `padding_mask`, bool of that shape, True at real tokens, special
+            `padding_mask`, boolean of that shape, True at real tokens, special
             ones included.
         """
         tf = tensorflow()

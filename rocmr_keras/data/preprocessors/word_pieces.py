@@ -39,7 +39,7 @@ def begins_word(pieces, kind):
         kind: What `kind_of` gives.
 
     Returns:
-        A bool array, or `None` where pieces mark the end of words instead.
+        A boolean array, or `None` where pieces mark the end of words instead.
     """
     if kind == "end_of_word":
         return None

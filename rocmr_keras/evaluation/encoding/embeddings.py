@@ -42,6 +42,7 @@ def encode(model, split, batch_size=64, verbose=1):
         def step(rows):
             return encoder.predict_on_batch(load_queries(model, split, modality, rows))
 
+        # A batch larger than the split would encode items twice.
         return in_batches(step, count, min(batch_size, count), verbose)["embeddings"]
 
     return Embeddings(

@@ -31,6 +31,7 @@ def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=Tru
     groups_per_batch = min(groups_per_batch, len(ids))
     batches = [ids[k : k + groups_per_batch] for k in range(0, len(ids), groups_per_batch)]
     rows = {"image": _rows(batches, clean.image_ids), "text": _rows(batches, clean.text_ids)}
+    # A joint attack has no `fresh`; the copy's seeds are where they began.
     attack = type(attack).from_config(attack.get_config())
     encoder = JointEncoder(encoded.model, attack, clean, groups_per_batch)
     found = _Found(clean, keep_inputs)
@@ -49,6 +50,7 @@ class _Found:
     def __init__(self, clean, keep_inputs):
         self.clean = clean
         self.keep_inputs = keep_inputs
+        # Copies: what no batch attacks stays clean, and `clean` itself is used again.
         self.parts = {
             "image_embeddings": np.array(clean.images),
             "text_embeddings": np.array(clean.texts),
@@ -88,6 +90,7 @@ def _rows(batches, ids):
 
 def _fill(rows, all_rows):
     """Returns rows of one length for all batches, and which item each of them repeats."""
+    # Groups differ in size, and a batch of another shape would be compiled anew.
     size = max(map(len, all_rows))
     sources = np.arange(size)
     sources[len(rows) :] = 0
@@ -105,6 +108,7 @@ def _batch(encoded, groups, images, texts):
 
 
 def _places(modality, ids, groups, rows, sources):
+    # JAX has no 64-bit integers unless told otherwise.
     return {
         f"{modality}_ids": ids[rows].astype("int32"),
         f"{modality}_places": rows.astype("int32"),

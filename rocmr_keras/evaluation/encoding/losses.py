@@ -17,7 +17,7 @@ def query_losses(encoded, direction, queries, objective):
         direction: String.
         queries: Float array `(queries, dim)`, embeddings, attacked or not, of all queries of
             the direction.
-        objective: Name or callable, see `rocmr_keras.attacks.objectives.get`.
+        objective: String or callable, see `rocmr_keras.attacks.objectives.get`.
 
     Returns:
         Float32 array `(queries,)`.
@@ -29,6 +29,7 @@ def query_losses(encoded, direction, queries, objective):
     for start in range(0, len(queries), _BATCH_SIZE):
         rows = np.arange(start, min(start + _BATCH_SIZE, len(queries)))
         masks = relevance.ground_truth(rows)
+        # Outside of any step, torch would record a graph for the temperature's gradient.
         target = Target(
             gallery,
             scale=ops.stop_gradient(ops.convert_to_tensor(encoded.model.scale())),

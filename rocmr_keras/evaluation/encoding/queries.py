@@ -26,7 +26,7 @@ def encode_attacked(
         modality: `"images"` or `"texts"`, which side of the split is attacked.
         attack: An attack on that side; on texts also a `StringAttack`. A fresh
             copy is run: the result depends on its seed, not on what it did before.
-        objective: Name or callable. Defaults to `"contrastive"`.
+        objective: String or callable. Defaults to `"contrastive"`.
         searched: The `SearchedGallery` that the queries are attacked against, or `None` for
             the clean items of the other modality. Defaults to `None`.
         queries: Integer array, not empty, the positions of the queries to attack, or `None`
@@ -51,6 +51,7 @@ def encode_attacked(
         searched = encoded.searched(across(modality))
     if modality == "texts" and isinstance(attack, StringAttack):
         found = attack_strings(encoded, attack, objective, searched, queries)
+        # Without gradients none can stall.
         return {**found, "stalled_share": 0.0}
     attacker = encoded.attacker(modality, attack.fresh(), objective, searched)
     found = attacker.run(queries, keep_inputs=keep_inputs)
@@ -67,7 +68,7 @@ class QueryAttacker:
         encoded: An `EncodedSplit`.
         modality: `"images"` or `"texts"`, which side of the split is attacked.
         attack: An `Attack` on that modality, which is run itself, not a copy.
-        objective: Name or callable.
+        objective: String or callable.
         searched: The `SearchedGallery` that the queries are attacked against.
     """
 
@@ -106,6 +107,7 @@ class QueryAttacker:
         encoded, modality = self.encoded, self.encoder.side
         if queries is None:
             queries = np.arange(len(encoded.embeddings(modality)))
+        # Lists do not take an array as an index.
         queries = np.asarray(queries)
 
         def step(chosen):
@@ -114,6 +116,7 @@ class QueryAttacker:
             batch.update(self.relevance.ground_truth(rows))
             if starts is not None:
                 batch["start_images"] = starts[rows]
+            # Dropped here, not at the end: the images of a whole split may not fit in memory.
             found = self.encoder.predict_on_batch(batch)
             return found if keep_inputs else {"embeddings": found["embeddings"]}
 

@@ -1,5 +1,5 @@
 class SearchedGallery:
-    """What queries search: the embeddings of the items, and which of them are right.
+    """The gallery that queries search: embeddings, and which items are right for whom.
 
     Args:
         embeddings: Float array `(items, dim)`, L2-normalised.

@@ -1,4 +1,4 @@
-"""Attacks on strings need a score: the loss that a string has in the place of a caption."""
+"""Scores strings for attacks on them: the loss of a string in place of its caption."""
 
 import keras
 import numpy as np
@@ -10,14 +10,14 @@ from rocmr_keras.padded_batches import in_batches
 
 
 class TextLosses(keras.Model):
-    """Encodes texts and computes the loss of each as a query, in place of a caption.
+    """Encodes candidate texts and computes the loss of each in place of its caption.
 
-    A `keras.Model`, so that `predict_on_batch` compiles it. Each row of a batch is a text
-    that stands in for a caption, its owner; the other rows do not change its loss.
+    A `keras.Model`, so that `predict_on_batch` compiles it. Each row of a batch is a
+    candidate for one caption, its owner. The loss of a row depends on that row only.
 
     Args:
         model: A `DualEncoder`.
-        objective: Name or callable, what the attack maximises.
+        objective: String or callable, what the attack maximises.
         gallery: Float array `(items, dim)`, L2-normalised embeddings.
 
     Call arguments:
@@ -30,9 +30,11 @@ class TextLosses(keras.Model):
     """
 
     def __init__(self, model, objective, gallery):
+        # Under a mixed policy Keras would else cast `clean` to half precision on entry.
         super().__init__(autocast=False)
         self.dual_encoder = model
         self.objective = objectives.get(objective)
+        # A weight, not a Python array: the compiled step does not embed it.
         self.gallery = self.add_weight(
             shape=gallery.shape, dtype="float32", trainable=False, name="gallery"
         )
@@ -58,7 +60,7 @@ class StringScores:
 
     Args:
         model: A `DualEncoder` with a preprocessor.
-        objective: Name or callable, what the attack maximises.
+        objective: String or callable, what the attack maximises.
         searched: The `SearchedGallery` of the captions.
         batch_size: Integer, texts encoded at once, always as many: there is one trace.
             Defaults to `256`.
@@ -72,6 +74,7 @@ class StringScores:
 
     def encode(self, captions, queries):
         """Returns the embeddings `(captions, dim)`, float32, of captions by position."""
+        # Nobody asks for the losses, which are computed all the same.
         clean = np.zeros((len(captions), self._searched.embeddings.shape[1]), "float32")
         return self._run(captions, queries, clean)["embeddings"]
 
@@ -100,6 +103,8 @@ class StringScores:
             batch.update(relevance.ground_truth(queries[rows]), clean=clean[rows])
             return self._losses.predict_on_batch(batch)
 
+        # Always full batches: a search scores another number of strings in each round, and
+        # each new size would be compiled anew.
         return in_batches(step, len(strings), self._batch_size)
 
 
@@ -110,7 +115,7 @@ def attack_strings(encoded, attack, objective, searched, queries=None):
         encoded: An `EncodedSplit`. Its `batch_size` is the number of captions attacked at
             once; it bounds the memory of the strings that are tried for them.
         attack: A `StringAttack`, of which a fresh copy is run.
-        objective: Name or callable.
+        objective: String or callable.
         searched: The `SearchedGallery` of the captions.
         queries: As in `encode_attacked`.
 

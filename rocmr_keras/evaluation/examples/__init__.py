@@ -1,1 +1,1 @@
-"""What pictures and pages show: the examples behind the figures."""
+"""Examples behind the figures, for pictures and HTML reports."""

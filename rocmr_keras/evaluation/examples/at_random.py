@@ -1,4 +1,4 @@
-"""Picks and prepares what the pictures show; `pictures` draws it."""
+"""Random examples for pictures, which `rocmr_keras.reports.pictures` draws."""
 
 import numpy as np
 
@@ -44,6 +44,7 @@ def _row(model, split, embeddings, modality, index):
     gallery, gallery_ids = sides["images" if modality == "texts" else "texts"]
     query = slice(index, index + 1)
     scores = gallery @ queries[index]
+    # Stable: of equal scores the first item is shown, on every machine.
     top = np.argsort(-scores, kind="stable")[:5]
     rank = query_ranks(queries[query], gallery, query_ids[query], gallery_ids)
     return {
@@ -83,6 +84,7 @@ def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
     encoded = EncodedSplit(model, split, verbose=0)
     clean = encoded.clean
     ranks = query_ranks(clean.texts, clean.images, clean.text_ids, clean.image_ids)
+    # An attack on a pair that is not found anyway would show nothing.
     eligible = np.flatnonzero(ranks == 1) if (ranks == 1).any() else np.arange(len(ranks))
     rng = np.random.default_rng(seed)
     texts = rng.permutation(eligible)[:count]
@@ -104,10 +106,11 @@ def adversarial_pairs(model, split, image_attack, text_attack, count=5, seed=0):
 
 
 def attacked_captions(model, split, indices, found):
-    """Returns what an attack made of captions, as they can be compared word by word.
+    """Returns captions before and after an attack, to be compared word by word.
 
-    Tokens become words again on both sides, which lower case and the tokenizer may have
-    changed; an attack on strings starts from the caption as it was written.
+    If the attack replaced tokens, both are decoded from tokens, so that lower case and other
+    work of the tokenizer does not count as a change. An attack on strings starts from the
+    caption as it was written.
 
     Args:
         model: A `DualEncoder` with a preprocessor.

@@ -7,12 +7,11 @@ from rocmr_keras.evaluation.examples.worst import furthest
 
 
 def auto_attack_failures(model, split, report, count=3, batch_size=64, verbose=0):
-    """Shows the queries whose rank fell the furthest in an AutoAttack, and how.
+    """Shows the queries whose rank fell the most in an AutoAttack.
 
-    Unlike `worst_failures` it takes from the report which queries to show and which stage
-    of AutoAttack to run on each. Only these queries are attacked again, in smaller batches:
-    an attack with random draws then draws other numbers for a query, so its rank may differ
-    from that in the report.
+    `worst_failures` looks for such queries; here the report lists them, each with the stage
+    of AutoAttack that did the damage. Only this stage is run again, on these queries only.
+    Random draws differ in smaller batches, so a rank may differ from the one in the report.
 
     Args:
         model: A `DualEncoder` with a preprocessor, the one of the report.
@@ -59,6 +58,7 @@ def _examples(encoded, threats, direction, listed, count):
     """Attacks the listed queries again, those of one stage at once."""
     examples = []
     for stage in dict.fromkeys(entry["stage"] for entry in listed):
+        # `furthest` wants them in ascending order.
         queries = np.sort([entry["query"] for entry in listed if entry["stage"] == stage])
         found = attack_queries(encoded, threats[stage], direction, queries)
         shown = furthest(encoded, direction, queries, found, count)["examples"]

@@ -13,10 +13,10 @@ from rocmr_keras.metrics.directions import sides
 def worst_failures(
     model, split, threat, count=3, num_queries=256, batch_size=64, seed=0, verbose=0
 ):
-    """Attacks queries that are right when clean, and shows those that fall the furthest.
+    """Attacks queries that are right when clean, and shows those whose rank falls the most.
 
-    The worst cases, not a random draw as in `adversarial_pairs`. The attack is run for this,
-    on these queries: with random starts a rank may differ from that in a report.
+    Unlike `adversarial_pairs`, which draws at random, it shows the worst cases. The attack is
+    run anew, so with random starts a rank may differ from the one in a report.
 
     Args:
         model: A `DualEncoder` with a preprocessor.
@@ -124,6 +124,7 @@ def _retrieved(encoded, direction, query, moved):
     gallery, clean = encoded.embeddings(items), encoded.embeddings(modality)[query]
     _, right = encoded.relevance(direction).take(np.array([query]))
     scores = gallery @ moved
+    # In a tie, which counts as lost, a right item may still come first here.
     scores[right] = -np.inf
     before = right[np.argmax(gallery[right] @ clean)]
     return {

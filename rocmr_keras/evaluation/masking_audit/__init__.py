@@ -1,4 +1,4 @@
-"""Signs of hidden gradients: one verdict and one figure for each check."""
+"""Checks for gradient masking, each with a verdict and a figure."""
 
 from rocmr_keras.evaluation.masking_audit.all_checks import CHECKS
 from rocmr_keras.evaluation.masking_audit.all_checks import audit

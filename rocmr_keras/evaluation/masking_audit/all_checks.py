@@ -24,13 +24,13 @@ CHECKS = {
 
 
 def audit(model, split, epsilon, source=None, checks=None, batch_size=64, verbose=1, **budget):
-    """Looks for signs that a model hides its gradients instead of being robust.
+    """Checks a model for gradient masking, which only looks like robustness.
 
-    Where a defence only breaks the attack, results contradict each other: a larger budget
-    does less harm, or an attack without gradients does more. Passing proves nothing, but
-    failing a check means that the figures of `evaluate` are too good. Attacks are PGD in
-    the maximum norm on image queries, under the protocol `"query"`, and one token
-    substitution on a few texts.
+    If a model masks its gradients, results contradict each other: a larger budget does less
+    harm, or an attack without gradients does more. A passed check proves nothing; a failed
+    check means that the figures of `evaluate` are too good. The attacks are PGD in the
+    maximum norm on image queries, under the protocol `"query"`, and one token substitution on
+    a few texts.
 
     Args:
         model: A `DualEncoder` with a preprocessor, or an `Adapter`.
@@ -63,9 +63,8 @@ def audit(model, split, epsilon, source=None, checks=None, batch_size=64, verbos
     ```
 
     Reference:
-        Athalye et al., "Obfuscated Gradients Give a False Sense of Security", 2018
-        (arXiv:1802.00420); Carlini et al., "On Evaluating Adversarial Robustness", 2019
-        (arXiv:1902.06705).
+        - [Athalye et al., 2018](https://arxiv.org/abs/1802.00420)
+        - [Carlini et al., 2019](https://arxiv.org/abs/1902.06705)
     """
     names = list(CHECKS) if checks is None else list(checks)
     _check_names(names)
@@ -74,6 +73,7 @@ def audit(model, split, epsilon, source=None, checks=None, batch_size=64, verbos
     probe = Probe(encoded, budget, source)
     results = {}
     for name in names:
+        # `None` from a check that needs a source model, where there is none.
         result = CHECKS[name](probe)
         if result is None:
             continue

@@ -6,7 +6,7 @@ class AuditBudget:
 
     Args:
         epsilon: Float in (0, 1], the budget in the maximum norm, as in `PGD`.
-        objective: Name or callable that is maximised. Defaults to `"contrastive"`.
+        objective: String or callable that is maximised. Defaults to `"contrastive"`.
         num_steps: Integer, gradient steps of the white-box attack. Defaults to `20`.
         num_queries: Integer, steps of the gradient-free attack. Defaults to `200`.
         seed: Integer, of all attacks. Defaults to `0`.
@@ -26,6 +26,7 @@ class AuditBudget:
         self.num_steps = num_steps
         self.num_queries = num_queries
         self.seed = seed
+        # A report is JSON, and a function is not.
         self._objective_name = getattr(self.objective, "__name__", str(objective))
 
     def describe(self):

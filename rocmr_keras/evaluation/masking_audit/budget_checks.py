@@ -1,4 +1,4 @@
-"""A larger budget of any kind is never weaker, and the largest leaves nothing."""
+"""Checks that larger budgets are never weaker, and that the largest breaks the model."""
 
 from rocmr_keras.evaluation.masking_audit.judgement import not_weaker
 from rocmr_keras.evaluation.masking_audit.judgement import verdict

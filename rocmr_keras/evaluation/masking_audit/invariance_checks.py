@@ -1,4 +1,4 @@
-"""What must not change the result: temperature, batch size, and asking twice."""
+"""Checks that temperature, batch size and repetition do not change the result."""
 
 import numpy as np
 from keras import ops
@@ -18,6 +18,7 @@ def temperature(probe):
     for factor in (0.1, 10.0):
         found = probe.attack(probe.pgd(), objective=probe.at_temperature(factor))[0]
         others.append(probe.loss(found.embeddings, "margin") - clean)
+    # Where no attack adds anything the strength is 1, not 0 / 0.
     strength = (own + 1e-6) / (max(own, *others) + 1e-6)
     explanation = (
         f"The attack adds {own:.4f} to the mean margin, {others[0]:.4f} and {others[1]:.4f} with a "
@@ -29,6 +30,7 @@ def temperature(probe):
 
 def batch_size(probe):
     """Without a random start, the same attack in batches of two sizes."""
+    # Not exactly half, or most images would keep their neighbours.
     sizes = probe.encoded.batch_size, probe.encoded.batch_size // 2 + 1
     losses = [
         probe.attack(probe.pgd(random_start=False), batch_size=size)[0].loss for size in sizes

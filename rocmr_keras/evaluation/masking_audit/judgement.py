@@ -50,6 +50,7 @@ def beats(probe, other, what):
         Verdict, whose figure is the white-box loss minus the other.
     """
     white_box = probe.white_box["full"].loss
+    # The last summand is for a rival that has no effect at all: it leaves rounding only.
     slack = SLACK * abs(other - probe.clean_loss) + 1e-4
     explanation = (
         f"{what} reaches a mean loss of {other:.4f}, the white-box attack {white_box:.4f} (clean "

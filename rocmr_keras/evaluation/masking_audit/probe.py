@@ -31,6 +31,7 @@ class Probe:
             "double": min(2 * budget.epsilon, 1.0),
             "huge": 1.0,
         }
+        # One attack for all: it is compiled once, and its draws go on from one to the next.
         found = self.attack(self.pgd(), list(epsilons.values()))
         self.white_box = dict(zip(epsilons, found))
         self.gain = self.white_box["full"].loss - self.clean_loss
@@ -46,7 +47,7 @@ class Probe:
         Args:
             attack: An attack on images, of epsilon 1.
             epsilons: List of floats, or `None` for that of the budget. Defaults to `None`.
-            objective: Name or callable, or `None` for that of the budget. Defaults to `None`.
+            objective: String or callable, or `None` for that of the budget. Defaults to `None`.
             batch_size: Integer, or `None` for that of the split. Defaults to `None`.
 
         Returns:
@@ -59,6 +60,7 @@ class Probe:
         found = []
         for epsilon in epsilons or [self.budget.epsilon]:
             attack.epsilon_scale.assign(epsilon)
+            # Else the share would be that of all epsilons so far.
             attack.reset_counts()
             embeddings = attacker.run(keep_inputs=False)["embeddings"]
             found.append(Found(embeddings, self.losses(embeddings), attack.stalled_share))
@@ -81,6 +83,7 @@ class Probe:
         """Returns the objective of a model whose inverse temperature is `factor` times its own."""
 
         def rescaled(embeddings, target):
+            # A copy: the caller's target keeps the temperature of the model.
             target = copy.copy(target)
             target.scale = target.scale * factor
             return self.budget.objective(embeddings, target)

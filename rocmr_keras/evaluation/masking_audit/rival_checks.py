@@ -1,4 +1,4 @@
-"""The white-box attack is at least as strong as those that know less."""
+"""Checks that the white-box attack is at least as strong as attacks that know less."""
 
 from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.attacks import Square
@@ -27,6 +27,7 @@ def beats_transfer(probe):
     size = encoded.batch_size
     source = EncodedSplit(probe.source, encoded.split, batch_size=size, verbose=0)
     attack = probe.pgd()
+    # Nobody scales its epsilon of 1 here, as `probe.attack` does.
     attack = type(attack).from_config({**attack.get_config(), "epsilon": probe.budget.epsilon})
     found = encode_attacked(source, "images", attack, probe.budget.objective)
     inputs = {"images": found["adversarial_images"]}

@@ -6,6 +6,7 @@ from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.evaluation.masking_audit.judgement import verdict
 
+# Brute force takes a forward pass for each text, position and token.
 _NUM_TEXTS, _NUM_TOKENS, _NUM_CANDIDATES = 4, 24, 32
 _LEAST_SHARE = 0.9
 
@@ -15,6 +16,7 @@ def token_search(probe):
     case = _Case(probe)
     clean = case.losses(case.token_ids)
     searched = case.attack(_NUM_CANDIDATES) - clean
+    # As many candidates as there are swaps: nothing is left to the gradient's ranking.
     brute = case.attack(case.token_ids.shape[1] * _NUM_TOKENS) - clean
     share = (searched.mean() + 1e-6) / (brute.mean() + 1e-6)
     explanation = (

@@ -1,4 +1,4 @@
-"""Who is attacked in a retrieval. Figures of different protocols are never comparable."""
+"""Attack protocols: which side of a retrieval is attacked. Never compare two protocols."""
 
 from rocmr_keras.evaluation.protocols.both import Both
 from rocmr_keras.evaluation.protocols.gallery import Gallery

@@ -9,13 +9,13 @@ from rocmr_keras.evaluation.protocols.protocol import Result
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Both(Protocol):
-    """Both sides are attacked: attacked queries search an attacked gallery.
+    """Attacks both sides: attacked queries search an attacked gallery.
 
     By default every text is attacked against the clean images, then every image against
     all attacked texts, the order of multimodal adversarial training. With a `schedule`
-    each image is attacked together with its own captions, see
-    `rocmr_keras.attacks.joint`, and the figures have `group_margins`, the margin of each
-    group, for `compare_margins`. Directions within a modality are not reported.
+    each image is attacked together with its own captions, see `rocmr_keras.attacks.joint`.
+    The report then has `group_margins`, the margin of each group, for `compare_margins`.
+    Directions within a modality are not reported.
 
     Args:
         schedule: `"separate"`, `"sequential"`, `"co_attack"`, `"set_guidance"`,
@@ -27,8 +27,7 @@ class Both(Protocol):
         ValueError: If the schedule is unknown, or the text attack does not write tokens.
 
     Reference:
-        Zhang et al., "Towards Adversarial Attack on Vision-Language Pre-training Models"
-        (Co-Attack), 2022 (arXiv:2206.09391).
+        - [Zhang et al., 2022](https://arxiv.org/abs/2206.09391), Co-Attack
     """
 
     name = "both"
@@ -42,6 +41,7 @@ class Both(Protocol):
 
     def check(self, image_attack, text_attack, objective):
         super().check(image_attack, text_attack, objective)
+        # Its constructor refuses what does not fit, before anything is encoded.
         if self.schedule is not None:
             self._joint(image_attack, text_attack, objective)
 

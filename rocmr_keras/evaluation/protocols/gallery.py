@@ -9,12 +9,12 @@ from rocmr_keras.metrics.directions import sides
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Gallery(Protocol):
-    """The right items of a query are attacked; the query and all wrong items are clean.
+    """Attacks the right items of a query; the query and all wrong items stay clean.
 
-    An item is attacked once, against all queries that look for it as a set (an image
-    against all its captions). Then each query ranks its own attacked items among the clean
-    rest of the gallery: attacked distractors, which would move out of the way, are not
-    mixed in. An image attack serves `text_to_image`, a text attack `image_to_text`.
+    An item is attacked once, against all queries for which it is right (an image against
+    all its captions). Then each query ranks its own attacked items among clean wrong items,
+    since wrong items that were attacked too would make room for the right ones. An image
+    attack concerns `text_to_image`, a text attack `image_to_text`.
     """
 
     name = "gallery"
@@ -29,6 +29,7 @@ class Gallery(Protocol):
             sought_by = encoded.relevance(direction).transpose()
             searched = SearchedGallery(encoded.embeddings(queries), sought_by)
             found, share = encoded.attack(threat, items, searched)
+            # Else `image_to_image` would overwrite the share of `text_to_image`.
             stalled[items if direction in CROSS_MODAL else direction] = share
             rankings[direction] = encoded.rank(direction, matches=found)
         return Result(rankings, stalled)

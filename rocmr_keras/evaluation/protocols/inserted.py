@@ -14,13 +14,14 @@ from rocmr_keras.metrics.summary import summary
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Inserted(Protocol):
-    """A few hubs are added to a clean gallery, to be what as many queries as possible find.
+    """Adds adversarial hubs to a clean gallery, items that as many queries as possible find.
 
-    A hub starts from a random item of the gallery and is optimised to be similar to one half of
-    the queries, drawn at random. All figures are of the other half, which the attacker has
+    A hub starts from a random item of the gallery and is optimised to be similar to a random
+    half of the queries. All figures are measured on the other half, which the attacker has
     not seen. An image attack makes hubs for `text_to_image`, a text attack for
-    `image_to_text`. Beside recall it reports, in `hubs`, the share of queries whose first
-    result is a hub, and the skewness of how often an item is among the first `k`.
+    `image_to_text`. Besides recall the report has `hubs`: the share of queries whose first
+    result is a hub, and the skewness of the k-occurrence, how often an item is among the
+    first `k` results.
 
     Args:
         num_hubs: Integer, items to add. Defaults to `1`.
@@ -33,8 +34,9 @@ class Inserted(Protocol):
             the objective is none that has a target.
 
     Reference:
-        Zhang et al., "Adversarial Hubness in Multi-Modal Retrieval", 2024
-        (arXiv:2412.14113); Radovanovic et al., "Hubs in Space", 2010 (JMLR 11).
+        - [Zhang et al., 2024](https://arxiv.org/abs/2412.14113)
+        - [Radovanovic et al., 2010](https://jmlr.org/papers/v11/radovanovic10a.html),
+          hubs and the k-occurrence
     """
 
     name = "inserted"
@@ -81,6 +83,7 @@ class Inserted(Protocol):
                 "Protocol 'inserted' needs two queries, one to optimise for and one to "
                 f"measure. Received: {len(queries)}. Take a larger split."
             )
+        # Not the first half: a split may list its queries in a meaningful order.
         drawn = np.random.default_rng(self.seed).permutation(queries)
         middle = len(drawn) // 2
         return np.sort(drawn[:middle]), np.sort(drawn[middle:])
@@ -92,8 +95,10 @@ class Inserted(Protocol):
                 "Each hub starts from another item of the gallery. Received: "
                 f"num_hubs={self.num_hubs} for {len(items)} items. Make fewer hubs."
             )
+        # Not the generator of the halves, which then do not depend on `num_hubs`.
         rng = np.random.default_rng(self.seed)
         starts = np.sort(rng.choice(len(items), self.num_hubs, replace=False))
+        # An item that aims at no query is not attacked.
         wanted = [np.zeros(0, np.int64)] * len(items)
         for start in starts:
             wanted[start] = np.arange(len(seen))

@@ -1,8 +1,8 @@
 class Protocol:
-    """Who is attacked in a retrieval: subclasses say who, and rank what comes of it.
+    """Base class of protocols, which say who is attacked in a retrieval.
 
-    Part of every figure: those of different protocols never belong in one table.
-    Subclasses set `name` and `default_objective`, and implement `run`.
+    Figures of different protocols are not comparable. Subclasses set `name` and
+    `default_objective`, and implement `run`, which attacks and ranks.
 
     Attributes:
         name: String, as reports call it.

@@ -8,10 +8,10 @@ from rocmr_keras.metrics.directions import sides
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class Query(Protocol):
-    """Only the query is attacked, the gallery is clean.
+    """Attacks the query only; the gallery stays clean.
 
-    A direction whose query modality has no attack is not reported. Unlike in `Gallery`, the
-    attacker cannot touch what is stored.
+    Unlike in `Gallery`, the attacker cannot change stored items. A direction whose queries
+    are not attacked is not reported.
     """
 
     name = "query"
@@ -23,6 +23,7 @@ class Query(Protocol):
             if threat.attack_on(queries) is None:
                 continue
             found, share = encoded.attack(threat, queries, encoded.searched(direction))
+            # Else `image_to_image` would overwrite the share of `image_to_text`.
             stalled[queries if direction in CROSS_MODAL else direction] = share
             rankings[direction] = encoded.rank(direction, queries=found)
         return Result(rankings, stalled)

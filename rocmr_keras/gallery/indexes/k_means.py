@@ -34,7 +34,7 @@ def k_means(vectors, num_cells, seed=0, num_iterations=8):
 
 
 def assign(vectors, centroids):
-    """Returns the int cell `(items,)` of each vector, that of the most similar centroid."""
+    """Returns the integer cell `(items,)` of each vector, that of the most similar centroid."""
     blocks = range(0, len(vectors), _BLOCK)
     nearest = [np.argmax(vectors[i : i + _BLOCK] @ centroids.T, axis=1) for i in blocks]
     return np.concatenate(nearest)

@@ -74,6 +74,7 @@ class BackboneImageEncoder(keras.Model):
         channel_order="rgb",
         **kwargs,
     ):
+        # Keras would else round pixels to half precision before they are normalised.
         super().__init__(autocast=False, **kwargs)
         if channel_order not in _ORDERS:
             raise ValueError(

@@ -12,25 +12,25 @@ from rocmr_keras.attacks.strings.words import check_dictionary
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class CharacterDraws:
-    """Draws the edits of one character that `CharacterChoice` chooses among in training.
+    """Draws the single-character edits among which `CharacterChoice` chooses in training.
 
-    A training step cannot edit strings, and only the step knows which edit hurts. So
-    all edits that its search may come to are drawn and tokenised before it: at random
-    places of the caption a blank, as the probe of the place, and random characters or a
-    deletion. Pass it to `rocmr_keras.data.batches(edits=...)`.
+    A compiled training step cannot edit strings, so the edits are drawn and tokenised
+    before it. At each of several random places of a caption they are a blank, which probes
+    the place, and random characters or a deletion. Pass an instance to
+    `rocmr_keras.data.batches(edits=...)`.
 
     Args:
-        num_positions: Int, places of a caption that are drawn. Defaults to `8`.
-        num_characters: Int, edits that are drawn at each of them. Defaults to `8`.
+        num_positions: Integer, places of a caption that are drawn. Defaults to `8`.
+        num_characters: Integer, edits that are drawn at each of them. Defaults to `8`.
         alphabet: String, the characters that may be written. Defaults to the lower-case
             letters of English and the blank.
         dictionary: Set of words that no edit may make, or `None`, as in
             `CharacterEdits`. Defaults to `None`.
-        seed: Int. Defaults to `0`.
+        seed: Integer. Defaults to `0`.
 
     Call arguments:
         caption: String.
-        key: Ints; what is drawn depends on the seed, the key and the caption alone.
+        key: Integers; what is drawn depends on the seed, the key and the caption alone.
 
     Returns:
         Object array `shape` of strings, a row for each place, the probe first. What would
@@ -47,8 +47,7 @@ class CharacterDraws:
     ```
 
     Reference:
-        Abad Rocamora et al., "Robustness in Both Domains: CLIP Needs a Robust Text
-        Encoder" (LEAF), 2025 (arXiv:2506.03355).
+        - [Abad Rocamora et al., 2025](https://arxiv.org/abs/2506.03355), LEAF
     """
 
     def __init__(
@@ -66,6 +65,7 @@ class CharacterDraws:
         return self.num_positions, 1 + self.num_characters
 
     def __call__(self, caption, key):
+        # Not one running generator: batches may be prepared in any order, or resumed.
         random = np.random.default_rng([self.seed, *key])
         places = _draw(random, range(2 * len(caption) + 1), self.num_positions)
         rows = [[probe(caption, place), *self._edits(random, caption, place)] for place in places]
@@ -74,6 +74,7 @@ class CharacterDraws:
         def allowed(text):
             return caption.strip() and text.strip() and rule.allows(text)
 
+        # Replaced, not left out: all captions of a batch need equally many edits.
         rows = [[text if allowed(text) else caption for text in row] for row in rows]
         return np.array(rows, object)
 
