@@ -3,6 +3,7 @@ import copy
 import numpy as np
 
 from rocmr_keras.evaluation.encoding.embeddings import encode
+from rocmr_keras.evaluation.encoding.embeddings import pack_for
 from rocmr_keras.evaluation.encoding.queries import QueryAttacker
 from rocmr_keras.evaluation.encoding.queries import compiled_key
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
@@ -43,9 +44,9 @@ class EncodedSplit:
     def __init__(
         self, model, split, ground_truth=None, intra_modal=False, batch_size=64, verbose=1
     ):
-        self.model, self.split = model, split
+        self.model, self.split = model, pack_for(model, split, verbose)
         self.batch_size, self.verbose = batch_size, verbose
-        self.clean = encode(model, split, batch_size, verbose)
+        self.clean = encode(model, self.split, batch_size, verbose)
         names = (*CROSS_MODAL, *INTRA_MODAL) if intra_modal else CROSS_MODAL
         _check_directions(ground_truth or {}, names)
         found = {name: self._find_relevance(name, ground_truth or {}) for name in names}

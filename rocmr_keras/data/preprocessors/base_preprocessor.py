@@ -140,6 +140,21 @@ class BasePreprocessor:
             names = tf.constant([os.fsencode(path) for path in paths], "string")
             return self._graph(read, tf.TensorSpec([None], "string"))(names).numpy()
 
+    def pack(self, split, verbose=1):
+        """Decodes and tokenises a split once for many uses, see `rocmr_keras.data.pack`.
+
+        Args:
+            split: `rocmr_keras.data.Split`.
+            verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+
+        Returns:
+            A `rocmr_keras.data.PackedSplit`.
+        """
+        # Packs are made by a preprocessor, and this is one: an import at the top is a circle.
+        from rocmr_keras.data.packs.pack import pack
+
+        return pack(split, self, verbose=verbose)
+
     def decode_graph(self, contents):
         """Decodes one file's bytes, inside `tf.data` or a SavedModel.
 

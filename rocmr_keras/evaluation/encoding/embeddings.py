@@ -53,6 +53,22 @@ def encode(model, split, batch_size=64, verbose=1):
     )
 
 
+def pack_for(model, split, verbose=1):
+    """Decodes and tokenises a split once for all that is to come.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor. One without the method `pack` reads each
+            batch anew.
+        split: A `rocmr_keras.data.Split`.
+        verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+
+    Returns:
+        A `rocmr_keras.data.PackedSplit`, or the split as it is.
+    """
+    pack = getattr(model.preprocessor, "pack", None)
+    return split if pack is None else pack(split, verbose=verbose)
+
+
 def encode_inputs(model, modality, inputs, batch_size):
     """Encodes inputs of one modality that are arrays already, in batches of one size.
 
@@ -77,6 +93,9 @@ def encode_inputs(model, modality, inputs, batch_size):
 
 def load_queries(model, split, modality, rows):
     """Returns a batch of some images or captions of a split, as a model's towers take them."""
+    tokens = getattr(split, "tokens", None)
+    if modality == "texts" and tokens is not None:
+        return {name: values[rows] for name, values in tokens.items()}
     if modality == "images":
         return {"images": model.preprocessor.load_images([split.images[row] for row in rows])}
     return dict(model.preprocessor.tokenize([split.captions[row] for row in rows]))
