@@ -13,10 +13,11 @@ processes take is not counted at all. `memory` evaluates as many images and capt
 under PGD-1, and prints the most memory it took beyond the model. `clip` takes `rocmr` steps of a
 CLIP of the shapes of ViT-B/32, with and without `rk.fine_tuning.rematerialize`, each in a process
 of its own, and prints CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX
-the flag of XLA that `rematerialize` tells of). `search` compares the indexes on the first of
-`--gallery_sizes`, `--batch_size` queries at a time, with the product of all vectors.
-`search_by_text` and `search_by_image` are requests
-of `--batch_size` to a SavedModel with galleries of `--gallery_sizes`, relative to the bare tower.
+the flag of XLA that `rematerialize` tells of). `data` prints
+what packing, reading, waiting for data and a clean evaluation cost. `search` compares the indexes
+on the first of `--gallery_sizes`, `--batch_size` queries at a time, with the product of all
+vectors. `search_by_text` and `search_by_image` are requests of `--batch_size` to a SavedModel with
+galleries of `--gallery_sizes`, relative to the bare tower.
 Pixels and tokens are random, no cost depends on them; random embeddings are the slowest case of
 `recall`.
 """
@@ -34,7 +35,7 @@ from absl import flags
 import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
-PARTS = ("steps", "attack", "substitution", "recall", "memory", "clip")
+PARTS = ("steps", "attack", "substitution", "recall", "memory", "data", "clip")
 SEARCHES = ("search", "search_by_text", "search_by_image")
 
 flags.DEFINE_enum("what", "steps", PARTS + SEARCHES, "What to measure.")
@@ -138,6 +139,10 @@ def main(_):
     def build_model():
         return rk.models.build(FLAGS.size, preprocessor, FLAGS.image_tower)
 
+    if FLAGS.what == "data":
+        import benchmark_data  # Loads TensorFlow.
+
+        return print(benchmark_data.table(build_model(), FLAGS.batch_size))
     if FLAGS.what == "memory":
         return print(benchmark_parts.memory(build_model(), FLAGS.images, FLAGS.batch_size))
     if FLAGS.what == "steps":

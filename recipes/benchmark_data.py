@@ -1,0 +1,137 @@
+"""What `benchmark.py --what=data` measures: data that is read once, and evaluation of it."""
+
+import os
+import tempfile
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+import rocmr_keras as rk
+
+_WORDS = ("a", "red", "green", "small", "large", "dog", "cat", "house", "tree", "boat")
+
+
+class Watch(keras.callbacks.Callback):
+    """Makes every step take longer, and notes how long the first one of an epoch waited."""
+
+    def __init__(self, pause):
+        super().__init__()
+        self.pause, self.firsts, self.others = pause, [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start, self._is_first = time.perf_counter(), True
+
+    def on_train_batch_end(self, batch, logs=None):
+        taken = time.perf_counter() - self._start
+        (self.firsts if self._is_first else self.others).append(taken)
+        time.sleep(self.pause)
+        self._start, self._is_first = time.perf_counter(), False
+
+
+def table(model, batch_size):
+    """Returns the figures as a table, CPU time but for the waiting."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = _photos(folder, 256)
+        plain, packing = _decode_plainly(model, photos), _pack(model, photos, folder)
+        reading = _read(model, photos, folder, batch_size)
+    split = _pixels(model, 1000)
+    evaluation, passes = _evaluate(model, split, batch_size)
+    rows = {
+        "waiting at the start of an epoch, s": _wait(model, split, batch_size),
+        "decoding while packing / plain tf.data": packing / plain,
+        "reading packs / decoding": reading / packing,
+        "evaluation of 1,000 x 5,000, clean / its forward passes": evaluation / passes,
+    }
+    lines = [f"| {name} | {value:.2f} |" for name, value in rows.items()]
+    rates = f"plain {plain:.0f}, packing {packing:.0f}, reading {reading:.0f} images a CPU second"
+    head = f"| data, {keras.config.backend()} | |\n|---|---|\n"
+    return head + "\n".join(lines) + f"\n{rates}"
+
+
+def _rate(function, count):
+    start = time.process_time()
+    function()
+    return count / (time.process_time() - start)
+
+
+def _photos(folder, count):
+    """Writes JPEG files of 500 x 375 pixels, smooth as photographs are."""
+    draw, paths = np.random.default_rng(0), []
+    for index in range(count):
+        small = Image.fromarray(draw.integers(0, 256, (24, 32, 3), "uint8"))
+        paths.append(os.path.join(folder, f"{index}.jpg"))
+        small.resize((500, 375), Image.BICUBIC).save(paths[-1], quality=90)
+    return _split(paths)
+
+
+def _pixels(model, count):
+    size = (count, *model.preprocessor.image_size, 3)
+    return _split(np.random.default_rng(0).integers(0, 256, size, "uint8"))
+
+
+def _split(images):
+    draw, ids = np.random.default_rng(1), np.arange(len(images))
+    captions = [" ".join(draw.choice(_WORDS, 8)) for _ in range(5 * len(images))]
+    return rk.data.Split(images, ids, captions, np.repeat(ids, 5))
+
+
+def _decode_plainly(model, split):
+    size = model.preprocessor.image_size
+
+    def decode(path):
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.cast(tf.image.resize(image, size, antialias=True), "uint8")
+
+    dataset = tf.data.Dataset.from_tensor_slices(split.images).map(decode, tf.data.AUTOTUNE)
+    return _rate(lambda: [None for _ in dataset.batch(64)], len(split))
+
+
+def _pack(model, split, folder):
+    def pack(images, name):
+        path = os.path.join(folder, name)
+        return lambda: rk.data.pack(images, model.preprocessor, path, verbose=0)
+
+    # Tracing is paid once, and captions are no part of the comparison.
+    few = split.subset(8)
+    pack(few, "few")()
+    alone = rk.data.Split(split.images, split.image_ids, ["a dog"] * len(split), split.image_ids)
+    return _rate(pack(alone, "pack"), len(split))
+
+
+def _read(model, split, folder, batch_size):
+    packed = rk.data.open_pack(os.path.join(folder, "pack"))
+    dataset = rk.data.batches(packed, batch_size=batch_size)
+    epochs = 20
+    return _rate(lambda: [list(dataset) for _ in range(epochs)], epochs * len(split))
+
+
+def _wait(model, split, batch_size):
+    trainer, watch = rk.RoCMR(model, terms="standard"), Watch(0.3)
+    trainer.compile(keras.optimizers.SGD(0.0))
+    data = rk.data.batches(split.subset(8 * batch_size), model.preprocessor, batch_size)
+    trainer.fit(data, epochs=5, callbacks=[watch], verbose=0)
+    return max(watch.firsts[1:]) - float(np.median(watch.others))
+
+
+def _evaluate(model, split, batch_size):
+    """Returns the CPU seconds of an evaluation and of the passes that it cannot do without."""
+    packed = rk.data.pack(split, model.preprocessor)
+    inputs = {"images": {"images": packed.images / np.float32(255)}, "texts": packed.tokens}
+    encoders = {side: rk.attacks.QueryEncoder(model, side) for side in inputs}
+
+    def encode():
+        for side, arrays in inputs.items():
+            for start in range(0, len(next(iter(arrays.values()))), batch_size):
+                rows = {name: x[start : start + batch_size] for name, x in arrays.items()}
+                if len(next(iter(rows.values()))) == batch_size:
+                    encoders[side].predict_on_batch(rows)
+
+    def evaluate():
+        rk.evaluation.evaluate(model, split, batch_size=batch_size, verbose=0)
+
+    encode()
+    evaluate()
+    return tuple(1 / np.median([_rate(call, 1) for _ in range(5)]) for call in (evaluate, encode))
