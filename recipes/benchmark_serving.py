@@ -21,8 +21,9 @@ def indexes(size, batch_size, dim=64, k=10):
         k: Integer, hits. Defaults to `10`.
 
     Returns:
-        Dict from a name to a function: the product, the product and its `top_k` with ties as
-        they come, the indexes, and `Gallery.search`.
+        Dict from a name to a function: the product; a search in blocks that takes scores and
+        ties as the product gives them, which the exact index did before it scored near ties
+        again; the indexes; and `Gallery.search`.
     """
     draw = np.random.default_rng(0)
     centres = draw.standard_normal((2000, dim), "float32")
@@ -31,6 +32,7 @@ def indexes(size, batch_size, dim=64, k=10):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     gallery, queries = rk.gallery.Gallery(vectors[batch_size:]), tf.constant(vectors[:batch_size])
     table, hits = tf.constant(gallery.vectors), tf.constant(k)
+    variable = tf.Variable(gallery.vectors)
 
     def product():
         return tf.matmul(queries, table, transpose_b=True)
@@ -41,12 +43,33 @@ def indexes(size, batch_size, dim=64, k=10):
         "ivf": rk.gallery.InvertedFileIndex(),
     }
     built = {name: index.build(gallery.vectors) for name, index in built.items()}
-    functions = {"product": product, "product and top_k": lambda: tf.math.top_k(product(), k)}
+    functions = {
+        "product": product,
+        "ties as they come": lambda: _plain_search(queries, variable, k),
+    }
     for name, index in built.items():
         functions[name] = lambda index=index: index.search(queries, hits)
     functions = {f"{name}, {size:,}": tf.function(call) for name, call in functions.items()}
     numpy_queries = queries.numpy()
     return {**functions, f"Gallery.search, {size:,}": lambda: gallery.search(numpy_queries, k)}
+
+
+def _plain_search(queries, vectors, k, rows_at_once=2**16):
+    table, count = vectors.read_value(), len(vectors)
+
+    def step(start, best, rows):
+        stop = tf.minimum(start + rows_at_once, count)
+        scores = tf.matmul(queries, table[start:stop], transpose_b=True)
+        found, places = tf.math.top_k(scores, tf.minimum(k, stop - start))
+        best, rows = tf.concat([best, found], 1), tf.concat([rows, places + start], 1)
+        best, kept = tf.math.top_k(best, tf.minimum(k, tf.shape(best)[1]))
+        return stop, best, tf.gather(rows, kept, batch_dims=1)
+
+    nothing = tf.zeros([len(queries), 0]), tf.zeros([len(queries), 0], "int32")
+    free = tf.TensorShape([None, None])
+    shapes = tf.TensorShape([]), free, free
+    start = tf.constant(0), *nothing
+    return tf.while_loop(lambda start, *_: start < count, step, start, shapes)[1:]
 
 
 def search(model, modality, folder, sizes, batch_size):

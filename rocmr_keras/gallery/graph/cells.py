@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from rocmr_keras.gallery.fixed_order import score_error
 from rocmr_keras.gallery.graph.tables import FloatTable
-from rocmr_keras.gallery.graph.top_k import best_of
 from rocmr_keras.gallery.graph.top_k import search_table
 
 
@@ -47,9 +46,11 @@ class CellSearch(tf.Module):
             near = tf.linalg.matvec(tf.gather(table, places), query)
             limit = tf.math.top_k(near, k)[0][-1] - margin * tf.norm(query)
             places = tf.boolean_mask(places, near >= limit)
-            scores = self.table.pairs(query, places)
-            best, rows = best_of(scores[None], tf.gather(self.order, places)[None], k)
-            return best[0], rows[0]
+            rows = tf.gather(self.order, places)
+            # Of equal scores the first stays: rows must rise for the lowest to win.
+            by_row = tf.argsort(rows)
+            best, kept = tf.math.top_k(self.table.pairs(query, tf.gather(places, by_row)), k)
+            return best, tf.gather(rows, tf.gather(by_row, kept))
 
         specs = (tf.TensorSpec([None], "float32"), tf.TensorSpec([None], "int32"))
         best, rows = tf.map_fn(search_one, (queries, cells, probes), fn_output_signature=specs)

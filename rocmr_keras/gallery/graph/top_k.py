@@ -63,16 +63,16 @@ def _search(table, queries, k, num_candidates):
     complete = (num_candidates == table.count) | tf.reduce_all(near[:, -1] < limits)
     return tf.cond(
         complete,
-        lambda: best_of(table.pairs(queries[:, None], rows), rows, k),
+        lambda: _score_pairs(table, queries, rows, k),
         lambda: _among_near_ties(table, queries, limits, k),
     )
 
 
-def best_of(scores, rows, k):
-    """Returns the `k` best scores `(n, k)` and their rows, ties to the lowest row."""
-    by_row = tf.argsort(rows, axis=-1)
-    best, kept = tf.math.top_k(tf.gather(scores, by_row, batch_dims=1), k)
-    return best, tf.gather(tf.gather(rows, by_row, batch_dims=1), kept, batch_dims=1)
+def _score_pairs(table, queries, rows, k):
+    # Of equal scores the first stays: rows must rise for the lowest to win.
+    rows = tf.sort(rows, axis=1)
+    best, kept = tf.math.top_k(table.pairs(queries[:, None], rows), k)
+    return best, tf.gather(rows, kept, batch_dims=1)
 
 
 def _nearest(table, queries, k):
