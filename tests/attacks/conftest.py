@@ -1,7 +1,5 @@
 """A tiny dual encoder, its batch and the checks that every attack must pass."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
@@ -25,24 +23,6 @@ class FakePreprocessor:
 def unit_rows(random, shape):
     rows = random.normal(size=shape)
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype("float32")
-
-
-@pytest.fixture
-def check_config():
-    """Every constructor argument is a config key, and the config rebuilds the object."""
-
-    def check(thing):
-        config = thing.get_config()
-        parameters = inspect.signature(type(thing).__init__).parameters.values()
-        named = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-        assert set(named[1:]) <= set(config)
-        assert type(thing).from_config(config).get_config() == config
-        serialized = keras.saving.serialize_keras_object(thing)
-        again = keras.saving.deserialize_keras_object(serialized)
-        assert type(again) is type(thing)
-        assert again.get_config() == config
-
-    return check
 
 
 @pytest.fixture
@@ -110,7 +90,7 @@ def make_target(batch, gallery, gallery_ids):
 
 
 @pytest.fixture(scope="session")
-def make_model():
+def make_model(assign_matrices):
     """Builds the tiny dual encoder, with the same weights on every backend."""
 
     def make(policy="float32", image_layers=(), text_class=TextEncoder):
@@ -127,10 +107,7 @@ def make_model():
             VOCABULARY_SIZE, 6, embedding_dim=8, num_layers=0, projection_dim=6, dtype=policy
         )
         model = DualEncoder(image_encoder, text_encoder, FakePreprocessor())
-        random = np.random.RandomState(2)
-        for weight in model.trainable_variables:
-            if len(weight.shape) == 2:
-                weight.assign(random.normal(size=weight.shape) / np.sqrt(weight.shape[0] / 3))
+        assign_matrices(model, seed=2)
         return model
 
     return make

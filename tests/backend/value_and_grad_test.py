@@ -63,11 +63,7 @@ class Restless(keras.layers.Layer):
         return inputs * self.weight * ops.convert_to_tensor(self.count) + 0.0 * noise
 
 
-def state_of(layer):
-    return [ops.convert_to_numpy(variable) for variable in layer.variables]
-
-
-def test_what_the_function_writes_is_thrown_away():
+def test_what_the_function_writes_is_thrown_away(state_of):
     layer = Restless()
     before = state_of(layer)
     losses, gradient = run(lambda inputs: parabola(layer(inputs)))

@@ -1,4 +1,4 @@
-"""One small model, one gallery and one artefact of them, exported on the current backend."""
+"""One artefact of the small model and its gallery, exported on the current backend."""
 
 import os
 import pathlib
@@ -6,57 +6,26 @@ import pickle
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from rocmr_keras.data import Preprocessor
 from rocmr_keras.export import export_saved_model
-from rocmr_keras.gallery import Gallery
-from rocmr_keras.models import ConvolutionalImageEncoder
-from rocmr_keras.models import DualEncoder
-from rocmr_keras.models import TextEncoder
 
-WORDS = ["a", "red", "green", "blue", "square", "some", "##thing", "re", "##d", "é"]
 ALONE = pathlib.Path(__file__).with_name("alone.py")
 
 
 @pytest.fixture(scope="session")
-def preprocessor():
-    vocabulary = ["[PAD]", "[UNK]", "[START]", "[END]", *WORDS]
-    return Preprocessor(vocabulary, sequence_length=6, image_size=(8, 12))
+def preprocessor(small_preprocessor):
+    return small_preprocessor
 
 
 @pytest.fixture(scope="session")
-def model(preprocessor):
-    """Towers of random weights, the same on every backend, large enough to tell inputs apart."""
-    model = DualEncoder(
-        ConvolutionalImageEncoder(stage_widths=(8,), stage_depths=(1,), projection_dim=8),
-        TextEncoder(
-            preprocessor.vocabulary_size,
-            6,
-            embedding_dim=8,
-            num_layers=1,
-            num_heads=2,
-            projection_dim=8,
-        ),
-        preprocessor,
-    )
-    random = np.random.RandomState(0)
-    for weight in model.trainable_variables:
-        if len(weight.shape) >= 2:
-            scale = np.sqrt(np.prod(weight.shape[:-1]))
-            weight.assign(random.normal(size=weight.shape) / scale)
-    return model
+def model(small_model):
+    return small_model
 
 
 @pytest.fixture(scope="session")
-def gallery(preprocessor):
-    """Forty unit vectors; the items 3, 7 and 38 are one and the same."""
-    vectors = np.random.default_rng(0).normal(size=(40, 8))
-    vectors[[7, 38]] = vectors[3]
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    names = [f"photo {i}.jpg" for i in range(39)] + ["שלום.png"]
-    return Gallery(vectors.astype("float32"), ids=np.arange(40) + 100, names=names)
+def gallery(small_gallery):
+    return small_gallery
 
 
 @pytest.fixture(scope="session")

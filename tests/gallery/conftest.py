@@ -1,7 +1,18 @@
-"""The model and the gallery that the tests of `export` have too."""
+"""The model and the gallery of `tests/conftest.py` by short names."""
 
-from tests.export.conftest import gallery
-from tests.export.conftest import model
-from tests.export.conftest import preprocessor
+import pytest
 
-__all__ = ["gallery", "model", "preprocessor"]
+
+@pytest.fixture(scope="session")
+def preprocessor(small_preprocessor):
+    return small_preprocessor
+
+
+@pytest.fixture(scope="session")
+def model(small_model):
+    return small_model
+
+
+@pytest.fixture(scope="session")
+def gallery(small_gallery):
+    return small_gallery

@@ -1,28 +1,10 @@
 """Similarities of a batch in which items share positives."""
 
-import inspect
-
-import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from rocmr_keras.backend import value_and_grad
-
-
-@pytest.fixture
-def check_config():
-    """Every constructor argument is a config key, and the config rebuilds the object."""
-
-    def check(thing):
-        config = thing.get_config()
-        assert set(inspect.signature(type(thing)).parameters) == set(config)
-        serialized = keras.saving.serialize_keras_object(thing)
-        again = keras.saving.deserialize_keras_object(serialized)
-        assert type(again) is type(thing)
-        assert again.get_config() == config
-
-    return check
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
@@ -140,29 +139,3 @@ def make_anchored(make_flat_model):
         return RoCMR(model, terms=terms, **{**attack, **options})
 
     return make_anchored
-
-
-@pytest.fixture(scope="session")
-def assign_weights():
-    """Gives a model the same small weights on every backend."""
-
-    def assign_weights(model, seed=0):
-        random = np.random.RandomState(seed)
-        for weight in model.weights:
-            values = 0.2 * random.normal(size=weight.shape)
-            if "variance" in weight.path:
-                values = 0.5 + np.abs(values)
-            weight.assign(values.astype("float32"))
-
-    return assign_weights
-
-
-@pytest.fixture(scope="session")
-def state_of():
-    """Returns copies of the variables of a layer, or of the state of a seed."""
-
-    def state_of(thing):
-        variables = getattr(thing, "variables", None) or [thing.state]
-        return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
-
-    return state_of

@@ -23,16 +23,12 @@ FAMILIES = [
 ]
 
 
-def to_numpy(x):
-    return ops.convert_to_numpy(x)
-
-
 def normalized(images):
     return ((images - np.array(MEAN)) / np.array(STD)).astype("float32")
 
 
 def run(backbone, x):
-    return to_numpy(backbone({"images": x} if isinstance(backbone.input, dict) else x))
+    return ops.convert_to_numpy(backbone({"images": x} if isinstance(backbone.input, dict) else x))
 
 
 @pytest.mark.parametrize("family, pooling, pool", FAMILIES)
@@ -40,7 +36,7 @@ def test_the_same_as_the_backbone_itself(backbone, family, pooling, pool):
     net = backbone(family)
     encoder = BackboneImageEncoder(net, pooling, mean=MEAN, std=STD)
     expected = pool(run(net, normalized(IMAGES)))
-    np.testing.assert_allclose(to_numpy(encoder(IMAGES)), expected, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(encoder(IMAGES)), expected, atol=1e-5)
     assert encoder.projection_dim == expected.shape[1]
     assert len(encoder.weights) == len(net.weights)
 
@@ -50,17 +46,19 @@ def test_gradient_reaches_every_image_and_save_and_load(backbone, family, tmp_pa
     encoder = BackboneImageEncoder(backbone(family), None, 6, hidden_dim=5, mean=MEAN, std=STD)
     images = ops.convert_to_tensor(IMAGES)
     _, gradient = value_and_grad(lambda x: ops.sum(encoder(x) ** 2, axis=-1))(images)
-    assert (np.abs(to_numpy(gradient)).max((1, 2, 3)) > 0).all()
+    assert (np.abs(ops.convert_to_numpy(gradient)).max((1, 2, 3)) > 0).all()
     encoder.save(tmp_path / "tower.keras")
     loaded = keras.saving.load_model(tmp_path / "tower.keras")
-    np.testing.assert_allclose(to_numpy(loaded(IMAGES)), to_numpy(encoder(IMAGES)), atol=1e-6)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(loaded(IMAGES)), ops.convert_to_numpy(encoder(IMAGES)), atol=1e-6
+    )
 
 
 def test_blue_first_after_the_normalisation(backbone):
     net = backbone("application")
     encoder = BackboneImageEncoder(net, mean=MEAN, std=STD, channel_order="bgr")
     expected = run(net, normalized(IMAGES)[..., ::-1])
-    np.testing.assert_allclose(to_numpy(encoder(IMAGES)), expected, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(encoder(IMAGES)), expected, atol=1e-5)
 
 
 def test_a_frozen_backbone_is_never_in_training():
@@ -69,20 +67,20 @@ def test_a_frozen_backbone_is_never_in_training():
     net = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
     encoder = BackboneImageEncoder(net, projection_dim=2)
     batch = IMAGES[:, :4, :4]
-    clean = to_numpy(encoder(batch, training=False))
-    assert np.abs(to_numpy(encoder(batch, training=True)) - clean).max() > 1e-3
+    clean = ops.convert_to_numpy(encoder(batch, training=False))
+    assert np.abs(ops.convert_to_numpy(encoder(batch, training=True)) - clean).max() > 1e-3
     net.trainable = False
-    before = [to_numpy(weight) for weight in net.weights]
-    clean = to_numpy(encoder(batch, training=False))
-    np.testing.assert_array_equal(to_numpy(encoder(batch, training=True)), clean)
+    before = [ops.convert_to_numpy(weight) for weight in net.weights]
+    clean = ops.convert_to_numpy(encoder(batch, training=False))
+    np.testing.assert_array_equal(ops.convert_to_numpy(encoder(batch, training=True)), clean)
     for weight, old in zip(net.weights, before):
-        np.testing.assert_array_equal(to_numpy(weight), old)
+        np.testing.assert_array_equal(ops.convert_to_numpy(weight), old)
 
 
 def test_positions_of_a_fresh_clip_encoder(backbone):
     BackboneImageEncoder(backbone("clip_vision"))
     ids = backbone("clip_vision").embedding.position_ids
-    np.testing.assert_array_equal(to_numpy(ids), [[0, 1, 2, 3, 4]])
+    np.testing.assert_array_equal(ops.convert_to_numpy(ids), [[0, 1, 2, 3, 4]])
 
 
 def test_pixel_statistics():

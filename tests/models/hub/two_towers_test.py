@@ -23,10 +23,6 @@ PIXELS = {
 }
 
 
-def to_numpy(x):
-    return ops.convert_to_numpy(x)
-
-
 @pytest.fixture(scope="module", params=["clip", "siglip"])
 def pair(request, build_backbone):
     family = request.param
@@ -46,12 +42,14 @@ def own_pixels(family):
 
 def own_logits(family, whole):
     inputs = {"images": own_pixels(family), "token_ids": TOKEN_IDS}
-    return to_numpy(whole(inputs)["vision_logits"])
+    return ops.convert_to_numpy(whole(inputs)["vision_logits"])
 
 
 def logits(model):
     outputs = model(BATCH)
-    return to_numpy(model.logits(outputs["image_embeddings"], outputs["text_embeddings"]))
+    return ops.convert_to_numpy(
+        model.logits(outputs["image_embeddings"], outputs["text_embeddings"])
+    )
 
 
 def test_the_logits_are_those_of_the_backbone(pair):
@@ -80,13 +78,13 @@ def embeddings_of(model):
     """Embeddings as the towers give them, not normalised."""
     images = model.encode_images(BATCH["images"], normalize=False)
     texts = model.encode_texts(TOKEN_IDS, TOKEN_IDS != 0, normalize=False)
-    return [np.array(to_numpy(x)) for x in (images, texts)]
+    return [np.array(ops.convert_to_numpy(x)) for x in (images, texts)]
 
 
 def embeddings_in_kerashub(backbone):
     images = backbone.get_vision_embeddings(own_pixels("clip"))
     texts = backbone.get_text_embeddings(TOKEN_IDS)
-    return [to_numpy(x) for x in (images, texts)]
+    return [ops.convert_to_numpy(x) for x in (images, texts)]
 
 
 @pytest.mark.parametrize("terms", ["fare", "leaf"])
@@ -130,8 +128,8 @@ def test_safe_where_an_embedding_is_zero(build_backbone):
     model.image_encoder.head.set_weights([np.zeros((16, 12))])
     images = ops.convert_to_tensor(BATCH["images"])
     losses, gradient = value_and_grad(lambda x: ops.sum(model.encode_images(x), axis=-1))(images)
-    np.testing.assert_array_equal(to_numpy(losses), [0.0, 0.0])
-    assert np.isfinite(to_numpy(gradient)).all()
+    np.testing.assert_array_equal(ops.convert_to_numpy(losses), [0.0, 0.0])
+    assert np.isfinite(ops.convert_to_numpy(gradient)).all()
 
 
 def test_bad_backbones(backbone):
