@@ -97,8 +97,8 @@ class Batches(keras.utils.PyDataset):
 
     To iterate gives one epoch, and the next one the next time. An epoch is over when its
     last batch has been handed out; whoever stops earlier gets the same epoch again.
-    `RoCMR.fit` trains on it as it is. A plain `keras.Model.fit` takes it with
-    `steps_per_epoch=len(batches)` and `shuffle=False`, and does not count the epochs.
+    `RoCMR.fit` reads it ahead, also over the end of an epoch. A plain `keras.Model.fit` takes
+    it too; with `shuffle=False`, or Keras draws another order of the batches.
 
     Args:
         make_reader: Function without arguments that returns a `BatchReader`, called when
@@ -108,21 +108,27 @@ class Batches(keras.utils.PyDataset):
         epoch: Integer, the epoch to begin with.
 
     Attributes:
-        epoch: Integer, the epoch that comes next. `RoCMR.fit` moves it on.
+        epoch: Integer, the epoch that comes next. `fit` moves it on.
     """
-
-    # In Keras's terms without end: the batch at an index is that of some epoch.
-    num_batches = None
 
     def __init__(self, make_reader, steps, finish=None, epoch=0):
         super().__init__()
         self.epoch = epoch
+        self._has_begun = False
         self._make_reader = make_reader
         self._steps = steps
         self._finish = finish
 
     def __len__(self):
         return self._steps
+
+    def on_epoch_begin(self):
+        self._has_begun = True
+
+    def on_epoch_end(self):
+        # Keras also calls it before the first epoch.
+        self.epoch += int(self._has_begun)
+        self._has_begun = False
 
     def __getitem__(self, index):
         return self._complete(self._read(self.epoch * self._steps + index))

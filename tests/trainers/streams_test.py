@@ -134,13 +134,17 @@ def test_evaluation_sees_the_same_epoch_each_time(make_compiled, make_data):
     assert trainer.predict(data, verbose=0)["image_embeddings"].shape == (16, 8)
 
 
-def test_a_plain_fit_takes_them_with_a_number_of_steps(make_compiled, make_data):
+@pytest.mark.parametrize("gives_steps", [False, True])
+def test_a_plain_fit_sees_the_same_batches(gives_steps, make_compiled, make_data):
     recorders = [Recorder(), Recorder()]
     make_compiled().fit(make_data(), epochs=2, verbose=0, callbacks=[recorders[0]])
     data = make_data()
-    plain = {"steps_per_epoch": len(data), "shuffle": False, "epochs": 2, "verbose": 0}
+    plain = {"shuffle": False, "epochs": 2, "verbose": 0}
+    if gives_steps:
+        plain["steps_per_epoch"] = len(data)
     keras.Model.fit(make_compiled(), data, callbacks=[recorders[1]], **plain)
     assert recorders[0].losses == pytest.approx(recorders[1].losses, rel=1e-6)
+    assert data.epoch == 2
 
 
 def test_other_data_is_left_to_keras(make_compiled, make_batch):
