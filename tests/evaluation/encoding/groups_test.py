@@ -63,7 +63,7 @@ def test_the_losses_are_the_margins(found, clean):
 
 
 def test_groups_do_not_depend_on_each_other(found, run):
-    for size in (1, 6):
+    for size in (1, 2):
         other = run(size)
         np.testing.assert_allclose(other["losses"], found["losses"], atol=1e-5)
         np.testing.assert_allclose(
@@ -77,10 +77,10 @@ def test_groups_do_not_depend_on_each_other(found, run):
 def test_only_some_ids_are_attacked(found, encoded, clean):
     pgd = PGD(0.2, num_steps=3, random_start=False)
     attack = Sequential(pgd, TokenSubstitution(1, num_candidates=60, look_ahead=False))
-    some = encode_joint(encoded, attack, 4, ids=[4, 1])
-    np.testing.assert_array_equal(some["ids"], [1, 4])
-    np.testing.assert_allclose(some["losses"], found["losses"][[1, 4]], atol=1e-5)
-    left = ~np.isin(clean.image_ids, [1, 4])
+    some = encode_joint(encoded, attack, 2, ids=[5, 0])
+    np.testing.assert_array_equal(some["ids"], [0, 5])
+    np.testing.assert_allclose(some["losses"], found["losses"][[0, 5]], atol=1e-5)
+    left = ~np.isin(clean.image_ids, [0, 5])
     np.testing.assert_array_equal(some["embeddings"].images[left], clean.images[left])
     assert not some["adversarial_images"][left].any()
     np.testing.assert_allclose(
