@@ -10,20 +10,12 @@ Of two small worlds that several rooms look at, each thing is made once:
 - `small_*`: towers of random weights to be exported, and to fill galleries with.
 """
 
-import importlib.metadata
 import inspect
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# On JAX most of the suite is compiling, and a good part of that is optimising. The older emitters
-# of loops compile in two thirds of the time; `tests/run.py processors` has the default ones. XLA
-# ends the process at a flag that it does not know: the second is for the release it was tried on.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=0"
-    + " --xla_cpu_use_fusion_emitters=false"
-    * any(it.version.startswith("0.10.") for it in importlib.metadata.distributions(name="jaxlib")),
-)
+# On JAX most of the suite is compiling, and a good part of that is optimising.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras
 
