@@ -11,7 +11,13 @@ class FloatTable(tf.Module):
 
     Args:
         vectors: Float32 array `(items, dim)`.
+
+    Attributes:
+        block_values: Integer, numbers of the rows of one block.
     """
+
+    # Few blocks: each costs some calls, and of rows it makes no copy.
+    block_values = 2**24
 
     def __init__(self, vectors):
         super().__init__()
@@ -55,6 +61,9 @@ class Int8Table(tf.Module):
         codes: Int8 array `(items, dim)`.
         scales: Float32 array `(items,)`.
     """
+
+    # A block is a copy as floats, which must fit the caches.
+    block_values = 2**22
 
     def __init__(self, codes, scales):
         super().__init__()

@@ -4,9 +4,8 @@ import tensorflow as tf
 
 from rocmr_keras.gallery.fixed_order import score_error
 
-# Numbers of one block of rows, scores of one block, and numbers of pairs scored at once.
-_BLOCK_VALUES = 2**22
-_BLOCK_SCORES = 2**24
+# Scores of one block, and numbers of pairs scored at once.
+_BLOCK_SCORES = 2**22
 _PAIR_VALUES = 2**22
 # Scores of which the best is looked at first.
 _GROUP = 32
@@ -105,7 +104,7 @@ def _among_near_ties(table, queries, limits, k):
 
 
 def _rows_at_once(table, n):
-    return tf.maximum(1, tf.minimum(table.count, _BLOCK_VALUES // (table.dim * n)))
+    return tf.maximum(1, tf.minimum(table.count, table.block_values // (table.dim * n)))
 
 
 def _largest(scores, k):
