@@ -3,13 +3,13 @@ import warnings
 import keras
 import numpy as np
 
+from rocmr_keras.data.bad_items import check_share
+from rocmr_keras.data.bad_items import listed
 from rocmr_keras.gallery.encoding import Tower
 from rocmr_keras.gallery.encoding import encode_items
 from rocmr_keras.gallery.finished_batches import FinishedBatches
 from rocmr_keras.gallery.gallery import Gallery
 from rocmr_keras.gallery.listing import list_items
-
-_NAMED = 20
 
 
 def build_gallery(
@@ -65,10 +65,11 @@ def build_gallery(
         vectors.append(found["vectors"])
         kept += (found["places"] + start).tolist()
         bad += found["faults"].tolist()
-        _check_share(bad, len(items), max_bad_fraction)
+        received = f"{len(bad)} of {len(items)} so far: {listed(bad)}"
+        check_share(len(bad), len(items), max_bad_fraction, received)
         bar.add(1)
     if bad:
-        warnings.warn(f"Left out {len(bad)} unreadable images: {_listed(bad)}.", stacklevel=2)
+        warnings.warn(f"Left out {len(bad)} unreadable images: {listed(bad)}.", stacklevel=2)
     gallery = Gallery(np.concatenate(vectors), ids[kept], [names[place] for place in kept])
     finished.remove()
     return gallery
@@ -112,17 +113,3 @@ def _load(preprocessor, batch, names):
             except ValueError as error:
                 faults.append(f"{name}: {error}")
         return places, faults, np.array(pixels)
-
-
-def _check_share(bad, count, max_bad_fraction):
-    if len(bad) > max_bad_fraction * count:
-        raise ValueError(
-            f"At most a share of {max_bad_fraction:g} of the images may be unreadable "
-            f"(`max_bad_fraction`). Received: {len(bad)} of {count} so far: {_listed(bad)}. "
-            "Repair them, or raise `max_bad_fraction`."
-        )
-
-
-def _listed(bad):
-    more = len(bad) - _NAMED
-    return "; ".join(bad[:_NAMED]) + (f"; and {more} more" if more > 0 else "")

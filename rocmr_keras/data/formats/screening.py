@@ -2,10 +2,10 @@ import collections
 import concurrent.futures
 import warnings
 
+from rocmr_keras.data.bad_items import check_share
+from rocmr_keras.data.bad_items import listed
 from rocmr_keras.data.image_headers import read_header
 from rocmr_keras.data.images import reason
-
-_NAMED = 20
 
 
 def screen(records, max_bad_fraction=0.01, check_files=True):
@@ -45,7 +45,7 @@ def screen(records, max_bad_fraction=0.01, check_files=True):
     if rotated:
         warnings.warn(
             f"EXIF says that {len(rotated)} images are rotated. They are read as stored, "
-            f"which is how TensorFlow decodes them: {_enumerate(rotated)}. "
+            f"which is how TensorFlow decodes them: {listed(rotated)}. "
             "Rotate the files themselves to have them upright.",
             stacklevel=2,
         )
@@ -84,16 +84,7 @@ def _check_captions(record):
 def _report(skipped, n_bad, total, max_bad_fraction):
     if not n_bad:
         return
-    listed = _enumerate([fault for faults in skipped.values() for fault in faults])
-    if n_bad > max_bad_fraction * total:
-        raise ValueError(
-            f"At most a share of {max_bad_fraction:g} of the records may be bad "
-            f"(`max_bad_fraction`). Received: {n_bad} bad records of {total}: {listed}. "
-            "Repair them, check the folder of the images, or raise `max_bad_fraction`."
-        )
-    warnings.warn(f"Skipped what is bad in {n_bad} of {total} records: {listed}.", stacklevel=3)
-
-
-def _enumerate(items):
-    more = len(items) - _NAMED
-    return "; ".join(items[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    faults = listed([fault for faults in skipped.values() for fault in faults])
+    received = f"{n_bad} bad records of {total}: {faults}"
+    check_share(n_bad, total, max_bad_fraction, received)
+    warnings.warn(f"Skipped what is bad in {n_bad} of {total} records: {faults}.", stacklevel=3)

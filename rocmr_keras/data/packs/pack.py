@@ -7,6 +7,8 @@ from concurrent import futures
 import keras
 import numpy as np
 
+from rocmr_keras.data.bad_items import check_share
+from rocmr_keras.data.bad_items import listed
 from rocmr_keras.data.images import UnreadableImage
 from rocmr_keras.data.packs.decoding import decode_chunk
 from rocmr_keras.data.packs.fingerprints import difference
@@ -68,7 +70,7 @@ def pack(split, preprocessor, folder=None, verbose=1, max_bad_fraction=0.0):
     with alone(folder):
         if os.path.isdir(folder) and any(folder.iterdir()):
             packed = _reuse(folder, name)
-            _check_share(packed.skipped.get(_BAD, ()), len(split), max_bad_fraction)
+            _check(packed.skipped.get(_BAD, ()), len(split), max_bad_fraction)
             return packed
         return _make(split, preprocessor, name, folder, verbose, max_bad_fraction)
 
@@ -110,7 +112,7 @@ def _make(split, preprocessor, name, folder, verbose, max_bad_fraction):
     unfinished = UnfinishedPack(folder, name, (len(split), *preprocessor.image_size, 3))
     bad = _decode(split, preprocessor, unfinished, verbose, max_bad_fraction)
     if bad:
-        warnings.warn(f"Left out {_listed(_lines(bad), len(split))}.", stacklevel=3)
+        warnings.warn(f"Left out {_described(_lines(bad), len(split))}.", stacklevel=3)
     packed = _assemble(split, tokens, unfinished.leave_out(sorted(bad)), name, bad)
     if folder is None:
         return packed
@@ -163,7 +165,7 @@ def _decode(split, preprocessor, unfinished, verbose, max_bad_fraction):
                 bad |= job.result()
                 if bad and not max_bad_fraction:
                     raise UnreadableImage(*bad[min(bad)])
-                _check_share(_lines(bad), len(split), max_bad_fraction)
+                _check(_lines(bad), len(split), max_bad_fraction)
                 bar.add(1)
         finally:
             for job in jobs:
@@ -171,19 +173,13 @@ def _decode(split, preprocessor, unfinished, verbose, max_bad_fraction):
     return bad
 
 
-def _check_share(lines, count, max_bad_fraction):
-    if len(lines) > max_bad_fraction * count:
-        raise ValueError(
-            f"At most a share of {max_bad_fraction:g} of the images may be bad "
-            f"(`max_bad_fraction`). Received: {_listed(lines, count)}. "
-            "Repair them, or raise `max_bad_fraction`."
-        )
+def _check(lines, count, max_bad_fraction):
+    check_share(len(lines), count, max_bad_fraction, _described(lines, count))
 
 
 def _lines(bad):
     return [": ".join(bad[position]) for position in sorted(bad)]
 
 
-def _listed(lines, count):
-    more = f"; and {len(lines) - 5} more" if len(lines) > 5 else ""
-    return f"{len(lines)} bad of {count} images: {'; '.join(lines[:5])}{more}"
+def _described(lines, count):
+    return f"{len(lines)} bad of {count} images: {listed(lines, most=5)}"
