@@ -2,6 +2,7 @@
 
 import keras
 
+from rocmr_keras.layers.convolutions import Conv2D
 from rocmr_keras.layers.initializers import PortableNormal
 
 NORMALIZATIONS = ("batch", "group", "none")
@@ -40,17 +41,17 @@ def convolution(input_dim, filters, name, dtype=None, **kwargs):
         filters: Integer, number of output channels.
         name: String, name of the layer.
         dtype: Dtype or policy of the layer.
-        **kwargs: Further arguments of `keras.layers.Conv2D`;
+        **kwargs: Further arguments of `rocmr_keras.layers.Conv2D`;
             `kernel_size` defaults to 3, `padding` to `"same"`,
             `kernel_initializer` to He's normal distribution.
 
     Returns:
-        A built `keras.layers.Conv2D`.
+        A built `Conv2D`.
     """
     kwargs = {"kernel_size": 3, "padding": "same", **kwargs}
     fan_in = input_dim * kwargs["kernel_size"] ** 2
     kwargs.setdefault("kernel_initializer", PortableNormal((2 / fan_in) ** 0.5))
-    layer = keras.layers.Conv2D(filters, name=name, dtype=dtype, **kwargs)
+    layer = Conv2D(filters, name=name, dtype=dtype, **kwargs)
     layer.build((None, None, None, input_dim))
     return layer
 

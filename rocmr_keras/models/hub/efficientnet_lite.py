@@ -4,6 +4,7 @@ import re
 
 import keras
 
+from rocmr_keras.layers import DepthwiseConv2D
 from rocmr_keras.layers import parts
 from rocmr_keras.layers.initializers import PortableNormal
 
@@ -60,7 +61,7 @@ def _block(inputs, name, kernel, stride, expansion, filters):
     if expansion != 1:
         x = _convolution(x, width * expansion, f"{name}_expand_conv")
         x = _normalized(x, f"{name}_bn0")
-    across = keras.layers.DepthwiseConv2D(
+    across = DepthwiseConv2D(
         kernel,
         stride,
         padding="same",

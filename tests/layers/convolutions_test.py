@@ -1,0 +1,60 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from rocmr_keras.attacks import value_and_grad
+from rocmr_keras.layers import Conv2D
+from rocmr_keras.layers import DepthwiseConv2D
+
+IMAGES = np.random.RandomState(0).normal(size=(2, 9, 7, 4)).astype("float32")
+PAIRS = {
+    "plain": (Conv2D, keras.layers.Conv2D, {"filters": 6, "kernel_size": 3}),
+    "strided": (
+        Conv2D,
+        keras.layers.Conv2D,
+        {"filters": 6, "kernel_size": 2, "strides": 2, "padding": "same", "activation": "tanh"},
+    ),
+    "grouped": (
+        Conv2D,
+        keras.layers.Conv2D,
+        {"filters": 6, "kernel_size": 3, "groups": 2, "dilation_rate": 2, "use_bias": False},
+    ),
+    "depthwise": (
+        DepthwiseConv2D,
+        keras.layers.DepthwiseConv2D,
+        {"kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"},
+    ),
+    "depthwise without bias": (
+        DepthwiseConv2D,
+        keras.layers.DepthwiseConv2D,
+        {"kernel_size": (2, 3), "depth_multiplier": 2, "use_bias": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_same_as_keras_to_the_bit(name):
+    ours, theirs, options = PAIRS[name]
+    layer, twin = ours(**options), theirs(**options)
+    layer.build(IMAGES.shape)
+    layer.set_weights([w + 0.1 for w in layer.get_weights()])
+    twin.build(IMAGES.shape)
+    twin.set_weights(layer.get_weights())
+    results = []
+    for one in (layer, twin):
+
+        def losses(images, one=one):
+            return ops.sum(ops.square(one(images)), axis=(1, 2, 3))
+
+        _, gradient = value_and_grad(losses)(ops.convert_to_tensor(IMAGES))
+        results.append((one(IMAGES), gradient))
+    for mine, kerass in zip(*results):
+        np.testing.assert_array_equal(*map(ops.convert_to_numpy, (mine, kerass)))
+
+
+def test_rebuilt_from_its_config():
+    layer = DepthwiseConv2D(3, padding="same")
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert type(copy) is DepthwiseConv2D
+    assert copy.get_config() == layer.get_config()
