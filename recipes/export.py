@@ -92,9 +92,11 @@ def main(_):
     index = FLAGS.index
     if index == "ivf":
         index = rk.gallery.InvertedFileIndex(FLAGS.num_cells, FLAGS.num_probes)
-    options = {"dtype": FLAGS.dtype, "string_inputs": FLAGS.string_inputs, **read_run()}
+    options = rk.export.ExportOptions(FLAGS.dtype, FLAGS.string_inputs)
     path = rk.export.next_version(FLAGS.output)
-    manifest = rk.export.export_saved_model(model, path, gallery, index, queries, **options)
+    manifest = rk.export.export_saved_model(
+        model, path, gallery, index, queries, options, run=read_run()
+    )
     rk.export.verify(path)
     for name in FLAGS.formats:
         target = os.path.join(FLAGS.output, f"image_tower_{name}")

@@ -86,9 +86,7 @@ def main(_):
         host=FLAGS.host,
         port=FLAGS.port,
         rest_api_port=FLAGS.rest_api_port,
-        num_threads=FLAGS.threads,
-        max_waiting=FLAGS.max_waiting,
-        max_bytes=FLAGS.max_megabytes * 2**20,
+        admission=serving.Admission(FLAGS.threads, FLAGS.max_waiting, FLAGS.max_megabytes * 2**20),
         page=serving.Page(versions, thumbnails, build_lab(thumbnails)),
         poll_seconds=FLAGS.poll_seconds,
     )

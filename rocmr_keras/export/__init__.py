@@ -2,12 +2,14 @@
 
 from rocmr_keras.export.image_tower import export_image_tower
 from rocmr_keras.export.manifest import verify
+from rocmr_keras.export.options import ExportOptions
 from rocmr_keras.export.saved_model import export_saved_model
 from rocmr_keras.files import next_version
 from rocmr_keras.gallery import Gallery
 from rocmr_keras.gallery import build_gallery
 
 __all__ = [
+    "ExportOptions",
     "Gallery",
     "build_gallery",
     "export_image_tower",

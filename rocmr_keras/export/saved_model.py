@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import pathlib
@@ -5,7 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
-from rocmr_keras.data.image_headers import MAX_PIXELS
+from rocmr_keras.export.options import ExportOptions
 from rocmr_keras.files import check_free
 from rocmr_keras.files import new_folder
 from rocmr_keras.gallery import indexes
@@ -18,12 +19,9 @@ def export_saved_model(
     gallery=None,
     index="exact",
     queries=None,
-    dtype="float32",
-    string_inputs=True,
-    max_pixels=MAX_PIXELS,
+    options=None,
     overwrite=False,
-    flags=None,
-    report=None,
+    run=None,
 ):
     """Writes a SavedModel that takes strings and image files, for a server without Keras.
 
@@ -59,14 +57,12 @@ def export_saved_model(
         queries: Float array `(q, dim)`, embeddings of typical queries, on which the recall of
             an index that is not exact is measured. Defaults to `None`: items of the
             gallery, which are easier than captions are.
-        dtype: `"float32"` or `"bfloat16"`, the type that weights are stored in. Defaults to
-            `"float32"`.
-        string_inputs: Boolean, whether texts are taken as strings. Without it the artefact needs
-            no op of tensorflow-text. Defaults to `True`.
-        max_pixels: Integer, the largest image that is decoded. Defaults to 64 million.
+        options: `rocmr_keras.export.ExportOptions`, the type of stored weights and what the
+            artefact takes, or `None` for its defaults. Defaults to `None`.
         overwrite: Boolean, whether to replace `path`. Defaults to `False`.
-        flags: Dict or string, how the model was trained, for the manifest. Defaults to `None`.
-        report: Dict, or path of a JSON file: its robustness. Defaults to `None`.
+        run: Dict, for the manifest, with `flags`, a dict or a list of strings, how the model was
+            trained, and `report`, a dict or the path of a JSON file, its robustness; either
+            may be missing. Defaults to `None`.
 
     Returns:
         The manifest, a dict; it lies in the folder as `manifest.json`.
@@ -87,14 +83,11 @@ def export_saved_model(
     check_free(path, overwrite)
     settings = {
         "index": indexes.to_config(indexes.get(index)),
-        "dtype": dtype,
-        "string_inputs": bool(string_inputs),
-        "max_pixels": int(max_pixels),
-        "flags": flags,
-        "report": _read_report(report),
+        **dataclasses.asdict(options or ExportOptions()),
+        **_read_run(run or {}),
         "source_backend": keras.config.backend(),
     }
-    _check(model, gallery, settings, queries)
+    _check(model, gallery, queries)
     examples = make_examples(model)
     _check_width(gallery, examples["images"].shape[1])
     with new_folder(path, overwrite) as folder:
@@ -137,22 +130,12 @@ def make_examples(model, count=4):
     }
 
 
-def _check(model, gallery, settings, queries):
+def _check(model, gallery, queries):
     preprocessor = getattr(model, "preprocessor", None)
     if not hasattr(preprocessor, "decode_graph") or not hasattr(preprocessor, "tokenize_graph"):
         raise ValueError(
             "`model` must have a `rocmr_keras.data.Preprocessor`, which the artefact takes in. "
             f"Received: model={model} with preprocessor={preprocessor}. Build the model with one."
-        )
-    if settings["dtype"] not in ("float32", "bfloat16"):
-        raise ValueError(
-            "`dtype` must be 'float32' or 'bfloat16'. Received: "
-            f"dtype={settings['dtype']!r}. It is the type that weights are stored in."
-        )
-    if settings["max_pixels"] < 1:
-        raise ValueError(
-            "`max_pixels` must be 1 or more. Received: "
-            f"max_pixels={settings['max_pixels']}. 64 million is the default."
         )
     if gallery is not None and not isinstance(gallery, Gallery):
         raise ValueError(
@@ -176,8 +159,13 @@ def _check_width(gallery, width):
         )
 
 
-def _read_report(report):
-    if not isinstance(report, (str, os.PathLike)):
-        return report
-    with open(report, encoding="utf-8") as file:
-        return json.load(file)
+def _read_run(run):
+    if set(run) - {"flags", "report"}:
+        raise ValueError(
+            "`run` may hold 'flags' and 'report'. Received: keys "
+            f"{sorted(run)}. Leave the others out."
+        )
+    report = run.get("report")
+    if isinstance(report, (str, os.PathLike)):
+        report = json.loads(pathlib.Path(report).read_text("utf-8"))
+    return {"flags": run.get("flags"), "report": report}

@@ -1,5 +1,6 @@
 """A thin server that speaks TensorFlow Serving's protocol; needs the extra `serve`."""
 
+from rocmr_keras.serving.admission import Admission
 from rocmr_keras.serving.attack_lab import AttackLab
 from rocmr_keras.serving.model_versions import ModelVersions
 from rocmr_keras.serving.page import Page
@@ -9,6 +10,7 @@ from rocmr_keras.serving.server import Server
 from rocmr_keras.serving.thumbnails import Thumbnails
 
 __all__ = [
+    "Admission",
     "AttackLab",
     "ModelVersions",
     "Page",

@@ -9,24 +9,28 @@ class Admission:
     """Runs requests on a few threads, and turns away what would wait in too long a line.
 
     However many connections there are, no more than `num_threads` requests run and no more
-    than `max_waiting` are in memory.
+    than `max_waiting` are in memory, none of them larger than `max_bytes`.
 
     Args:
         num_threads: Integer, requests that run at the same time. Defaults to `2`.
-        max_waiting: Integer, requests taken in and not yet answered. Defaults to `1024`.
+        max_waiting: Integer, requests taken in and not yet answered; more are refused
+            as `UNAVAILABLE`. Defaults to `1024`.
+        max_bytes: Integer, the largest request. Defaults to 32 MiB.
 
     Attributes:
         num_admitted: Integer, requests taken in and not yet answered, now.
     """
 
-    def __init__(self, num_threads=2, max_waiting=1024):
-        for name, value in (("num_threads", num_threads), ("max_waiting", max_waiting)):
+    def __init__(self, num_threads=2, max_waiting=1024, max_bytes=2**25):
+        counts = {"num_threads": num_threads, "max_waiting": max_waiting, "max_bytes": max_bytes}
+        for name, value in counts.items():
             if value < 1:
                 raise ValueError(
                     f"`{name}` must be at least 1. Received: {name}={value}. "
                     "Threads are as many as cores, usually."
                 )
         self.max_waiting = max_waiting
+        self.max_bytes = max_bytes
         self.num_admitted = 0
         self._executor = concurrent.futures.ThreadPoolExecutor(num_threads, "serving")
 

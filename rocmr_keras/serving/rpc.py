@@ -19,7 +19,7 @@ from rocmr_keras.serving.tensor_protos import to_proto
 logger = logging.getLogger(__name__)
 
 
-def build_server(versions, admission, max_bytes):
+def build_server(versions, admission):
     """Builds the server of `PredictionService` and `ModelService`, not yet bound to a port.
 
     `Predict`, `GetModelMetadata` and `GetModelStatus` are answered; the rest is
@@ -28,20 +28,19 @@ def build_server(versions, admission, max_bytes):
     Args:
         versions: `ModelVersions`.
         admission: `Admission`.
-        max_bytes: Integer, the largest message.
 
     Returns:
         A `grpc.aio.Server`.
     """
     options = [
-        ("grpc.max_receive_message_length", max_bytes),
+        ("grpc.max_receive_message_length", admission.max_bytes),
         ("grpc.max_send_message_length", -1),
         # A second server on the same port must fail, not share the clients.
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.aio.server(options=options)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(versions, admission, max_bytes), server
+        PredictionService(versions, admission), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
         ModelService(versions, admission), server
@@ -52,10 +51,9 @@ def build_server(versions, admission, max_bytes):
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers `Predict` and `GetModelMetadata`."""
 
-    def __init__(self, versions, admission, max_bytes):
+    def __init__(self, versions, admission):
         self.versions = versions
         self.admission = admission
-        self.max_bytes = max_bytes
 
     async def Predict(self, request, context):
         return await _answer(self.admission, self._predict, request, context)
@@ -67,7 +65,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         spec = request.model_spec
         servable = self.versions.get(spec.name, _version(spec))
         arrays = {
-            name: to_array(proto, name, 4 * self.max_bytes)
+            name: to_array(proto, name, 4 * self.admission.max_bytes)
             for name, proto in request.inputs.items()
         }
         outputs = servable.run(spec.signature_name, arrays, request.output_filter)

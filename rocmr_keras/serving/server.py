@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 class Server:
     """Serves a model's versions over TensorFlow Serving's gRPC and REST protocols.
 
-    One event loop holds the connections, `num_threads` threads run the model. A client of
+    One event loop holds the connections, a few threads run the model. A client of
     `tensorflow_model_server` works unchanged with `Predict`, `GetModelMetadata`,
     `GetModelStatus` and their REST forms. It authenticates nobody and encrypts nothing:
     keep it on the loopback address, or behind something that does.
@@ -26,10 +26,8 @@ class Server:
         host: String, the address to bind. Defaults to `"127.0.0.1"`.
         port: Integer, for gRPC; `0` picks one. Defaults to `8500`.
         rest_api_port: Integer, for REST and the page; `0` picks one. Defaults to `8501`.
-        num_threads: Integer, requests that run at the same time. Defaults to `2`.
-        max_waiting: Integer, requests taken in and not yet answered; more are refused as
-            `UNAVAILABLE`. Defaults to `1024`.
-        max_bytes: Integer, the largest request. Defaults to 32 MiB.
+        admission: `Admission`, how many requests of what size are taken in and run at the
+            same time, or `None` for its defaults. Defaults to `None`.
         page: `Page`, or `None` for none. Defaults to `None`.
         poll_seconds: Float, seconds between looks for a new version; `0` for none.
             Defaults to `2.0`.
@@ -56,9 +54,7 @@ class Server:
         host="127.0.0.1",
         port=8500,
         rest_api_port=8501,
-        num_threads=2,
-        max_waiting=1024,
-        max_bytes=2**25,
+        admission=None,
         page=None,
         poll_seconds=2.0,
         grace_seconds=10.0,
@@ -67,11 +63,10 @@ class Server:
         self.host = host
         self.port = port
         self.rest_api_port = rest_api_port
-        self.max_bytes = max_bytes
+        self.admission = Admission() if admission is None else admission
         self.page = page
         self.poll_seconds = poll_seconds
         self.grace_seconds = grace_seconds
-        self.admission = Admission(num_threads, max_waiting)
 
     def run(self):
         """Serves until SIGTERM or SIGINT, then answers what is at work and returns."""
@@ -79,7 +74,7 @@ class Server:
 
     async def start(self):
         """Binds both ports and begins to serve."""
-        self._rpc = rpc.build_server(self.versions, self.admission, self.max_bytes)
+        self._rpc = rpc.build_server(self.versions, self.admission)
         try:
             self.port = self._rpc.add_insecure_port(_address(self.host, self.port))
         except RuntimeError as error:
@@ -114,8 +109,8 @@ class Server:
         await self.stop()
 
     def _application(self):
-        app = web.Application(client_max_size=self.max_bytes, middlewares=[answer_errors])
-        app[MAX_BYTES] = self.max_bytes
+        app = web.Application(client_max_size=self.admission.max_bytes, middlewares=[answer_errors])
+        app[MAX_BYTES] = self.admission.max_bytes
         RestApi(self.versions, self.admission).add_to(app)
         if self.page is not None:
             self.page.add_to(app)

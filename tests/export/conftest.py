@@ -35,8 +35,8 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def manifest(base, model, gallery):
-    flags, report = {"preset": "rocmr"}, {"clean": {"recall_at_1": 0.5}}
-    return export_saved_model(model, base / "1", gallery, flags=flags, report=report)
+    run = {"flags": {"preset": "rocmr"}, "report": {"clean": {"recall_at_1": 0.5}}}
+    return export_saved_model(model, base / "1", gallery, run=run)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from rocmr_keras.export import ExportOptions
 from rocmr_keras.export import export_saved_model
 from rocmr_keras.export import verify
 from rocmr_keras.gallery import Gallery
@@ -46,9 +47,9 @@ def test_manifest(base, manifest, artefact):
 )
 def test_without_strings_in_half_the_room(base, manifest, model, gallery):
     queries = gallery.vectors[:5] + 0.01
-    options = {"dtype": "bfloat16", "string_inputs": False}
+    options = ExportOptions("bfloat16", string_inputs=False)
     index = InvertedFileIndex(num_cells=5, num_probes=2)
-    half = export_saved_model(model, base / "2", gallery, index, queries, **options)
+    half = export_saved_model(model, base / "2", gallery, index, queries, options)
     assert "embed_texts" not in half["signatures"] and half["weights"]["dtype"] == "bfloat16"
     assert half["gallery"]["recall_queries"] == "5 given queries"
     assert 0.2 < half["gallery"]["recall_at_10"] <= 1
@@ -71,9 +72,8 @@ def test_nothing_is_overwritten(artefact, model):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"dtype": "float16"}, "`dtype` must be 'float32' or 'bfloat16'.*float16"),
         ({"index": "hnsw"}, "`index` must be one of.*'ivf'.*hnsw"),
-        ({"max_pixels": 0}, "`max_pixels` must be 1 or more"),
+        ({"run": {"flag": "--preset=rocmr"}}, "`run` may hold 'flags' and 'report'.*'flag'"),
         ({"gallery": np.zeros((3, 8))}, "`gallery` must be a.*ndarray"),
         ({"queries": np.zeros((3, 8))}, "`queries` must be embeddings.*width None"),
         ({"gallery": Gallery(np.ones((3, 4)))}, "the width of the model's embeddings, 8"),
@@ -83,6 +83,18 @@ def test_mistakes(model, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         export_saved_model(model, tmp_path / "1", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"dtype": "float16"}, "`dtype` must be 'float32' or 'bfloat16'.*float16"),
+        ({"max_pixels": 0}, "`max_pixels` must be 1 or more.*max_pixels=0"),
+    ],
+)
+def test_options(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ExportOptions(**arguments)
 
 
 def test_model_without_a_preprocessor(model, tmp_path):

@@ -24,6 +24,7 @@ MISSING = [
     if importlib.util.find_spec(name) is None
 ]
 if not MISSING:
+    from rocmr_keras.serving import Admission
     from rocmr_keras.serving import AttackLab
     from rocmr_keras.serving import ModelVersions
     from rocmr_keras.serving import Server
@@ -150,7 +151,7 @@ def run_server():
 
 @pytest.fixture(scope="session")
 def server(versions):
-    with running(versions, max_bytes=2**20) as server:
+    with running(versions, admission=Admission(max_bytes=2**20)) as server:
         yield server
 
 
