@@ -28,7 +28,7 @@ ALLOWED = {
     # Ready-made towers come with the tokenizer they were trained with.
     "models/hub": {"models", "layers", "data"},
     "attacks": {"backend", "padded_batches"},
-    "trainers": {"backend", "layers", "losses", "attacks"},
+    "trainers": {"backend", "layers", "losses", "attacks", "padded_batches"},
     # Never a model: dicts in, files out.
     "reports": {"metrics", "files"},
     # `reports` for the one name that is handed on.

@@ -18,9 +18,13 @@ class BatchReader:
     Call arguments:
         epoch: Integer.
         step: Integer.
+        features: Dict from `"images"` or `"texts"` to a float array with a row for each image
+            or caption, what a side is given by in place of pixels or beside tokens. Defaults
+            to `None`.
 
     Returns:
-        The dict of arrays that `rocmr_keras.data.batches` describes.
+        The dict of arrays that `rocmr_keras.data.batches` describes; with `features` also
+        `image_features`, and then no `images`, or `text_features`.
     """
 
     def __init__(self, packed, order, batch_size, shift=None, candidates=None):
@@ -31,15 +35,33 @@ class BatchReader:
         # Two: batches of the next epoch are fetched while this one ends.
         self._rows_of = functools.lru_cache(2)(order)
 
-    def __call__(self, epoch, step):
-        first = step * self.batch_size
-        images, captions = self._rows_of(epoch)[first : first + self.batch_size].T
-        pixels = np.asarray(self.packed.images[images])
-        if self.shift is not None:
-            pixels = self.shift.apply_at(pixels, epoch, first)
-        return {
-            "images": to_float(pixels),
+    def __call__(self, epoch, step, features=None):
+        images, captions = self.rows(epoch, step).T
+        features = features or {}
+        found = {
             **{name: rows[captions] for name, rows in self.packed.tokens.items()},
             "image_ids": self.packed.image_ids[images],
             **(self.candidates(epoch, captions) if self.candidates else {}),
         }
+        if "texts" in features:
+            found["text_features"] = features["texts"][captions]
+        if "images" in features:
+            return {"image_features": features["images"][images], **found}
+        return {"images": self._read_pixels(images, epoch, step), **found}
+
+    def rows(self, epoch, step):
+        """Returns the int32 array `(batch, 2)` of images and captions of a step."""
+        first = step * self.batch_size
+        return self._rows_of(epoch)[first : first + self.batch_size]
+
+    def load(self, side, rows):
+        """Returns `"images"` or `"texts"` of some rows of the pack as a batch dict, as they are."""
+        if side == "images":
+            return {"images": to_float(np.asarray(self.packed.images[rows]))}
+        return {name: values[rows] for name, values in self.packed.tokens.items()}
+
+    def _read_pixels(self, images, epoch, step):
+        pixels = np.asarray(self.packed.images[images])
+        if self.shift is not None:
+            pixels = self.shift.apply_at(pixels, epoch, step * self.batch_size)
+        return to_float(pixels)

@@ -1,6 +1,7 @@
 import functools
 
 import keras
+import numpy as np
 
 from rocmr_keras.data.augmentation import OneAfterTheOther
 from rocmr_keras.data.batch_reader import BatchReader
@@ -89,7 +90,7 @@ def batches(
 
     calls = augment is not None and not hasattr(augment, "apply_at")
     finish = OneAfterTheOther(augment, seed) if calls else None
-    return Batches(make_reader, steps, finish, initial_epoch)
+    return Batches(make_reader, steps, finish, initial_epoch, augment is not None)
 
 
 class Batches(keras.utils.PyDataset):
@@ -106,14 +107,16 @@ class Batches(keras.utils.PyDataset):
         steps: Integer, batches in an epoch.
         finish: `OneAfterTheOther`, or `None`.
         epoch: Integer, the epoch to begin with.
+        is_augmented: Boolean, whether images are other ones in each epoch.
 
     Attributes:
         epoch: Integer, the epoch that comes next. `fit` moves it on.
     """
 
-    def __init__(self, make_reader, steps, finish=None, epoch=0):
+    def __init__(self, make_reader, steps, finish=None, epoch=0, is_augmented=False):
         super().__init__()
         self.epoch = epoch
+        self.is_augmented = is_augmented
         self._has_begun = False
         self._make_reader = make_reader
         self._steps = steps
@@ -141,7 +144,7 @@ class Batches(keras.utils.PyDataset):
                 self.epoch = epoch + 1
             yield batch
 
-    def stream(self, epoch=None, step=0, repeat=False):
+    def stream(self, epoch=None, step=0, repeat=False, features=None):
         """Opens an endless stream, for a `fit` that is told the number of steps.
 
         Args:
@@ -150,14 +153,44 @@ class Batches(keras.utils.PyDataset):
             step: Integer, the step of that epoch to begin at. Defaults to `0`.
             repeat: Boolean, whether the same epoch comes again and again, as suits
                 validation. Defaults to `False`.
+            features: Dict from `"images"` or `"texts"` to a float array with a row for each
+                image or caption: batches bring `image_features` instead of `images`, and
+                `text_features` beside the tokens. Defaults to `None`.
 
         Returns:
             A `grain.IterDataset`.
         """
         start = (self.epoch if epoch is None else epoch) * self._steps + step
-        return self._open(start, _ENDLESS, repeat)
+        return self._open(start, _ENDLESS, repeat, features)
 
-    def _open(self, start, stop, repeat=False):
+    def constant_rows(self, side, start, stop):
+        """Returns which images or captions some steps draw, where they come as they are.
+
+        Args:
+            side: `"images"` or `"texts"`.
+            start: Integer, the first step, counted over epochs.
+            stop: Integer, the step after the last one.
+
+        Returns:
+            Integer array, empty if each epoch has them augmented anew.
+        """
+        if side == "images" and self.is_augmented:
+            return np.zeros(0, "int32")
+        column = ("images", "texts").index(side)
+        places = (divmod(place, self._steps) for place in range(start, stop))
+        drawn = [self._reader.rows(*place)[:, column] for place in places]
+        return np.concatenate([np.zeros(0, "int32"), *drawn])
+
+    def load(self, side, rows):
+        """Returns the inputs of some rows of `constant_rows`, as in a batch."""
+        return self._reader.load(side, rows)
+
+    @property
+    def batch_size(self):
+        """Integer, examples per batch."""
+        return self._reader.batch_size
+
+    def _open(self, start, stop, repeat=False, features=None):
         # Loads JAX, where that is installed.
         import grain
 
@@ -169,16 +202,17 @@ class Batches(keras.utils.PyDataset):
             positions = positions.map(lambda place: first + place % self._steps)
         # More threads than this hold each other up, for all are in Python.
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-        dataset = positions.map(self._read).to_iter_dataset(options)
+        read = functools.partial(self._read, features=features)
+        dataset = positions.map(read).to_iter_dataset(options)
         return dataset.map(self._complete)
 
     @functools.cached_property
     def _reader(self):
         return self._make_reader()
 
-    def _read(self, place):
+    def _read(self, place, features=None):
         place = divmod(int(place), self._steps)
-        return place, self._reader(*place)
+        return place, self._reader(*place, features)
 
     def _complete(self, element):
         place, batch = element
