@@ -14,6 +14,8 @@ class BatchReader:
         batch_size: Integer.
         shift: Object with `apply_at(images, epoch, position)`, for uint8 pixels, or `None`.
         candidates: Function of `candidate_maker`, or `None`.
+        shard: Tuple of two integers, which of how many equal parts of each batch is read.
+            Defaults to `(0, 1)`, the whole.
 
     Call arguments:
         epoch: Integer.
@@ -27,11 +29,13 @@ class BatchReader:
         `image_features`, and then no `images`, or `text_features`.
     """
 
-    def __init__(self, packed, order, batch_size, shift=None, candidates=None):
+    def __init__(self, packed, order, batch_size, shift=None, candidates=None, shard=(0, 1)):
         self.packed = packed
         self.batch_size = batch_size
         self.shift = shift
         self.candidates = candidates
+        self.shard = shard
+        self._examples = len(order)
         # Two: batches of the next epoch are fetched while this one ends.
         self._rows_of = functools.lru_cache(2)(order)
 
@@ -51,8 +55,8 @@ class BatchReader:
 
     def rows(self, epoch, step):
         """Returns the int32 array `(batch, 2)` of images and captions of a step."""
-        first = step * self.batch_size
-        return self._rows_of(epoch)[first : first + self.batch_size]
+        first, last = self._places(step)
+        return self._rows_of(epoch)[first:last]
 
     def load(self, side, rows):
         """Returns `"images"` or `"texts"` of some rows of the pack as a batch dict, as they are."""
@@ -63,5 +67,12 @@ class BatchReader:
     def _read_pixels(self, images, epoch, step):
         pixels = np.asarray(self.packed.images[images])
         if self.shift is not None:
-            pixels = self.shift.apply_at(pixels, epoch, step * self.batch_size)
+            pixels = self.shift.apply_at(pixels, epoch, self._places(step)[0])
         return to_float(pixels)
+
+    def _places(self, step):
+        """Returns where the examples of a step begin and end in an epoch."""
+        first = step * self.batch_size
+        size = min(self.batch_size, self._examples - first)
+        index, count = self.shard
+        return first + size * index // count, first + size * (index + 1) // count

@@ -8,6 +8,7 @@ from rocmr_keras.data.batch_reader import BatchReader
 from rocmr_keras.data.epoch_order import EpochOrder
 from rocmr_keras.data.packs.pack import pack
 from rocmr_keras.data.packs.packed_split import PackedSplit
+from rocmr_keras.data.shards import check_shard
 from rocmr_keras.data.text_candidates import candidate_maker
 
 # An endless stream ends where nobody gets to.
@@ -25,6 +26,7 @@ def batches(
     drop_remainder=False,
     initial_epoch=0,
     edits=None,
+    shard=(0, 1),
 ):
     """Streams a split as batch dicts that `fit` of every backend takes.
 
@@ -59,6 +61,10 @@ def batches(
         edits: Callable that edits a caption, `rocmr_keras.attacks.CharacterDraws`, for an
             attack that chooses among what it gave. All of it is tokenised: at its
             defaults 72 texts for each caption. Defaults to `None`.
+        shard: Tuple of integers `(index, count)`, for training in several processes: each
+            reads its part of every batch only. The parts in order of their index are the
+            batch that one process would read, with the same shifts and edits; `batch_size`
+            is that of all together. Defaults to `(0, 1)`, the whole.
 
     Returns:
         A `Batches`. Its dicts hold `images` float32
@@ -68,8 +74,8 @@ def batches(
         `(B, *edits.shape, L)`.
 
     Raises:
-        ValueError: If `captions` is unknown, there is no whole batch, or the split was packed
-            by another preprocessor.
+        ValueError: If `captions` is unknown, there is no whole batch, the split was packed
+            by another preprocessor, or a batch cannot be divided into equal shards.
 
     Example:
 
@@ -81,12 +87,13 @@ def batches(
     _check_preprocessor(split, preprocessor, edits)
     order = EpochOrder(split, captions, shuffle, seed)
     steps = _count_steps(len(order), batch_size, drop_remainder)
+    check_shard(shard, min(len(order), steps * batch_size), batch_size, augment)
 
     def make_reader():
         packed = pack(split, preprocessor) if preprocessor else split
         shift = augment if hasattr(augment, "apply_at") else None
         candidates = edits and candidate_maker(packed, preprocessor, edits)
-        return BatchReader(packed, order, batch_size, shift, candidates)
+        return BatchReader(packed, order, batch_size, shift, candidates, tuple(shard))
 
     calls = augment is not None and not hasattr(augment, "apply_at")
     finish = OneAfterTheOther(augment, seed) if calls else None
@@ -187,7 +194,7 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def batch_size(self):
-        """Integer, examples per batch."""
+        """Integer, examples per batch of all shards together."""
         return self._reader.batch_size
 
     def _open(self, start, stop, repeat=False, features=None):
