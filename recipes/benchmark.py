@@ -13,7 +13,10 @@ processes take is not counted at all. `memory` evaluates as many images and capt
 under PGD-1, and prints the most memory it took beyond the model. `clip` takes `rocmr` steps of a
 CLIP of the shapes of ViT-B/32, with and without `rk.fine_tuning.rematerialize`, each in a process
 of its own, and prints CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX
-the flag of XLA that `rematerialize` tells of). `data` prints
+the flag of XLA that `rematerialize` tells of). `first_step` prints the CPU seconds of the first
+`rocmr` step, tracing included, and of one written by hand with the same arithmetic, each in a
+process of its own (TensorFlow and JAX; try `--image_size=48 --batch_size=64 --repeats=3`). `data`
+prints
 what packing, reading, waiting for data and a clean evaluation cost. `search` compares the indexes
 on the first of `--gallery_sizes`, `--batch_size` queries at a time, with the product of all
 vectors. `search_by_text` and `search_by_image` are requests of `--batch_size` to a SavedModel with
@@ -26,6 +29,7 @@ import tempfile
 import time
 
 import benchmark_clip
+import benchmark_first_step
 import benchmark_parts
 import keras
 import numpy as np
@@ -35,7 +39,7 @@ from absl import flags
 import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
-PARTS = ("steps", "attack", "substitution", "recall", "memory", "data", "clip")
+PARTS = ("steps", "attack", "substitution", "recall", "memory", "data", "clip", "first_step")
 SEARCHES = ("search", "search_by_text", "search_by_image")
 
 flags.DEFINE_enum("what", "steps", PARTS + SEARCHES, "What to measure.")
@@ -143,6 +147,9 @@ def main(_):
         import benchmark_data  # Loads TensorFlow.
 
         return print(benchmark_data.table(build_model(), FLAGS.batch_size))
+    if FLAGS.what == "first_step":
+        config = keras.saving.serialize_keras_object(build_model())
+        return print(benchmark_first_step.table(config, batch, FLAGS.num_steps, FLAGS.repeats))
     if FLAGS.what == "memory":
         return print(benchmark_parts.memory(build_model(), FLAGS.images, FLAGS.batch_size))
     if FLAGS.what == "steps":

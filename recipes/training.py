@@ -128,11 +128,14 @@ def _make_batches(split, trainer):
     if isinstance(trainer.text_attack, rk.attacks.CharacterChoice):
         count = FLAGS.text_candidates
         edits = rk.attacks.CharacterDraws(count, count, seed=FLAGS.seed)
+    # None at all, and frozen towers are encoded once.
+    shift = rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed)
+    augment = shift if FLAGS.shift or FLAGS.mirror else None
     return rk.data.batches(
         rk.data.pack(split, preprocessor, FLAGS.pack),
         preprocessor,
         FLAGS.batch_size,
         seed=FLAGS.seed,
-        augment=rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed),
+        augment=augment,
         edits=edits,
     )

@@ -1,12 +1,14 @@
 import functools
 
 import keras
+import numpy as np
 
 from rocmr_keras.data.augmentation import OneAfterTheOther
 from rocmr_keras.data.batch_reader import BatchReader
 from rocmr_keras.data.epoch_order import EpochOrder
 from rocmr_keras.data.packs.pack import pack
 from rocmr_keras.data.packs.packed_split import PackedSplit
+from rocmr_keras.data.shards import check_shard
 from rocmr_keras.data.text_candidates import candidate_maker
 
 # An endless stream ends where nobody gets to.
@@ -24,6 +26,7 @@ def batches(
     drop_remainder=False,
     initial_epoch=0,
     edits=None,
+    shard=(0, 1),
 ):
     """Streams a split as batch dicts that `fit` of every backend takes.
 
@@ -58,6 +61,10 @@ def batches(
         edits: Callable that edits a caption, `rocmr_keras.attacks.CharacterDraws`, for an
             attack that chooses among what it gave. All of it is tokenised: at its
             defaults 72 texts for each caption. Defaults to `None`.
+        shard: Tuple of integers `(index, count)`, for training in several processes: each
+            reads its part of every batch only. The parts in order of their index are the
+            batch that one process would read, with the same shifts and edits; `batch_size`
+            is that of all together. Defaults to `(0, 1)`, the whole.
 
     Returns:
         A `Batches`. Its dicts hold `images` float32
@@ -67,8 +74,8 @@ def batches(
         `(B, *edits.shape, L)`.
 
     Raises:
-        ValueError: If `captions` is unknown, there is no whole batch, or the split was packed
-            by another preprocessor.
+        ValueError: If `captions` is unknown, there is no whole batch, the split was packed
+            by another preprocessor, or a batch cannot be divided into equal shards.
 
     Example:
 
@@ -80,16 +87,17 @@ def batches(
     _check_preprocessor(split, preprocessor, edits)
     order = EpochOrder(split, captions, shuffle, seed)
     steps = _count_steps(len(order), batch_size, drop_remainder)
+    check_shard(shard, min(len(order), steps * batch_size), batch_size, augment)
 
     def make_reader():
         packed = pack(split, preprocessor) if preprocessor else split
         shift = augment if hasattr(augment, "apply_at") else None
         candidates = edits and candidate_maker(packed, preprocessor, edits)
-        return BatchReader(packed, order, batch_size, shift, candidates)
+        return BatchReader(packed, order, batch_size, shift, candidates, tuple(shard))
 
     calls = augment is not None and not hasattr(augment, "apply_at")
     finish = OneAfterTheOther(augment, seed) if calls else None
-    return Batches(make_reader, steps, finish, initial_epoch)
+    return Batches(make_reader, steps, finish, initial_epoch, augment is not None)
 
 
 class Batches(keras.utils.PyDataset):
@@ -106,14 +114,16 @@ class Batches(keras.utils.PyDataset):
         steps: Integer, batches in an epoch.
         finish: `OneAfterTheOther`, or `None`.
         epoch: Integer, the epoch to begin with.
+        is_augmented: Boolean, whether images are other ones in each epoch.
 
     Attributes:
         epoch: Integer, the epoch that comes next. `fit` moves it on.
     """
 
-    def __init__(self, make_reader, steps, finish=None, epoch=0):
+    def __init__(self, make_reader, steps, finish=None, epoch=0, is_augmented=False):
         super().__init__()
         self.epoch = epoch
+        self.is_augmented = is_augmented
         self._has_begun = False
         self._make_reader = make_reader
         self._steps = steps
@@ -141,7 +151,7 @@ class Batches(keras.utils.PyDataset):
                 self.epoch = epoch + 1
             yield batch
 
-    def stream(self, epoch=None, step=0, repeat=False):
+    def stream(self, epoch=None, step=0, repeat=False, features=None):
         """Opens an endless stream, for a `fit` that is told the number of steps.
 
         Args:
@@ -150,14 +160,44 @@ class Batches(keras.utils.PyDataset):
             step: Integer, the step of that epoch to begin at. Defaults to `0`.
             repeat: Boolean, whether the same epoch comes again and again, as suits
                 validation. Defaults to `False`.
+            features: Dict from `"images"` or `"texts"` to a float array with a row for each
+                image or caption: batches bring `image_features` instead of `images`, and
+                `text_features` beside the tokens. Defaults to `None`.
 
         Returns:
             A `grain.IterDataset`.
         """
         start = (self.epoch if epoch is None else epoch) * self._steps + step
-        return self._open(start, _ENDLESS, repeat)
+        return self._open(start, _ENDLESS, repeat, features)
 
-    def _open(self, start, stop, repeat=False):
+    def constant_rows(self, side, start, stop):
+        """Returns which images or captions some steps draw, where they come as they are.
+
+        Args:
+            side: `"images"` or `"texts"`.
+            start: Integer, the first step, counted over epochs.
+            stop: Integer, the step after the last one.
+
+        Returns:
+            Integer array, empty if each epoch has them augmented anew.
+        """
+        if side == "images" and self.is_augmented:
+            return np.zeros(0, "int32")
+        column = ("images", "texts").index(side)
+        places = (divmod(place, self._steps) for place in range(start, stop))
+        drawn = [self._reader.rows(*place)[:, column] for place in places]
+        return np.concatenate([np.zeros(0, "int32"), *drawn])
+
+    def load(self, side, rows):
+        """Returns the inputs of some rows of `constant_rows`, as in a batch."""
+        return self._reader.load(side, rows)
+
+    @property
+    def batch_size(self):
+        """Integer, examples per batch of all shards together."""
+        return self._reader.batch_size
+
+    def _open(self, start, stop, repeat=False, features=None):
         # Loads JAX, where that is installed.
         import grain
 
@@ -169,16 +209,17 @@ class Batches(keras.utils.PyDataset):
             positions = positions.map(lambda place: first + place % self._steps)
         # More threads than this hold each other up, for all are in Python.
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-        dataset = positions.map(self._read).to_iter_dataset(options)
+        read = functools.partial(self._read, features=features)
+        dataset = positions.map(read).to_iter_dataset(options)
         return dataset.map(self._complete)
 
     @functools.cached_property
     def _reader(self):
         return self._make_reader()
 
-    def _read(self, place):
+    def _read(self, place, features=None):
         place = divmod(int(place), self._steps)
-        return place, self._reader(*place)
+        return place, self._reader(*place, features)
 
     def _complete(self, element):
         place, batch = element

@@ -1,12 +1,16 @@
+import contextlib
 import copy
 
 import numpy as np
 
 from rocmr_keras.evaluation.encoding.embeddings import encode
 from rocmr_keras.evaluation.encoding.embeddings import pack_for
+from rocmr_keras.evaluation.encoding.kept_encoders import kept_encoders
 from rocmr_keras.evaluation.encoding.queries import QueryAttacker
 from rocmr_keras.evaluation.encoding.queries import compiled_key
 from rocmr_keras.evaluation.encoding.queries import encode_attacked
+from rocmr_keras.evaluation.encoding.queries import make_encoder
+from rocmr_keras.evaluation.encoding.queries import start_anew
 from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import INTRA_MODAL
@@ -52,7 +56,7 @@ class EncodedSplit:
         found = {name: self._find_relevance(name, ground_truth or {}) for name in names}
         self._relevance = {name: known for name, known in found.items() if len(known.counted)}
         self.directions = list(self._relevance)
-        self._attackers = {}
+        self._encoders = kept_encoders(model)
 
     def batched(self, batch_size):
         """Returns the same with another batch size; nothing is encoded again."""
@@ -100,20 +104,18 @@ class EncodedSplit:
         embeddings[attacked] = found["embeddings"]
         return embeddings, found["stalled_share"]
 
+    @contextlib.contextmanager
     def attacker(self, modality, attack, objective, searched):
-        """Returns a `QueryAttacker` with an attack that has run nothing yet.
+        """Lends a `QueryAttacker` with an attack that has run nothing yet.
 
-        Attacks that differ in budget and seed alone share one, and with it the compiled step.
+        Attacks that differ in budget and seed alone share a compiled step, also with later
+        evaluations of the model.
         """
-        parts = modality, objective, searched.embeddings.shape, self.batch_size
-        key = compiled_key(attack, *parts)
-        if key in self._attackers:
-            self._attackers[key].take(attack, searched)
-            return self._attackers[key]
-        attacker = QueryAttacker(self, modality, attack, objective, searched)
-        if key is not None:
-            self._attackers[key] = attacker
-        return attacker
+        parts = modality, attack, objective, searched
+        key = compiled_key(attack, modality, objective, searched.embeddings.shape, self.batch_size)
+        with self._encoders.borrow(key, lambda: make_encoder(self, *parts)) as encoder:
+            start_anew(encoder, attack, searched)
+            yield QueryAttacker(self, encoder, searched.relevance)
 
     def rank(self, direction, queries=None, gallery=None, matches=None, only=None):
         """Returns the `Ranking` of a direction; what is not given is clean."""

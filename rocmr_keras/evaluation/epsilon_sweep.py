@@ -7,6 +7,7 @@ from rocmr_keras.attacks.checks import check_attack
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.encoding.losses import query_losses
 from rocmr_keras.evaluation.encoding.queries import QueryAttacker
+from rocmr_keras.evaluation.encoding.queries import make_encoder
 from rocmr_keras.metrics.ranks import recall_at_k
 
 _DIRECTION = "image_to_text"
@@ -75,9 +76,9 @@ class _Climb:
         # Built once for the largest epsilon, which `epsilon_scale` shrinks: an attack for each
         # epsilon would be compiled anew.
         self.attack = type(attack).from_config({**attack.get_config(), "epsilon": largest})
-        self.attacker = QueryAttacker(
-            encoded, "images", self.attack, objective, encoded.searched(_DIRECTION)
-        )
+        searched = encoded.searched(_DIRECTION)
+        encoder = make_encoder(encoded, "images", self.attack, objective, searched)
+        self.attacker = QueryAttacker(encoded, encoder, searched.relevance)
         # The first attack draws its start itself.
         self.starts, self.found = None, encoded.clean.images
         self.best = self._losses(self.found)

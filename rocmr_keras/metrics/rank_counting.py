@@ -156,7 +156,8 @@ def _levels(queries, matches, rows, items, sizes, depth, size=1024):
     for part in slices(0, len(rows), size):
         scores[part] = paired_scores(queries.read(rows[part]), matches.read(items[part]))
     places = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    depth = max(sizes, default=1) if depth is None else depth
+    if depth is None:
+        depth = sizes.max() if len(sizes) else 1
     kept = places < depth
     levels = np.full((depth, len(queries)), np.inf)
     levels[places[kept], rows[kept]] = scores[np.lexsort((-scores, rows))][kept]

@@ -8,6 +8,7 @@ from rocmr_keras.layers import parts
 from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
+from rocmr_keras.models import frozen_parts
 from rocmr_keras.models import towers
 
 
@@ -41,8 +42,9 @@ class DualEncoder(keras.Model):
         **kwargs: `name`, `trainable`, `dtype` of a Keras model.
 
     Call arguments:
-        inputs: Dict with `"images"`, `"token_ids"` and `"padding_mask"`;
-            other entries are ignored.
+        inputs: Dict with `"images"`, `"token_ids"` and `"padding_mask"`, or with
+            `"image_features"` or `"text_features"`, see `frozen_features`, in place of
+            one side's; other entries are ignored.
         training: Boolean, handed to both towers.
 
     Returns:
@@ -174,6 +176,54 @@ class DualEncoder(keras.Model):
         padding_mask = ops.convert_to_tensor(padding_mask, dtype="bool")
         x = self.text_encoder.encode(embeddings, padding_mask, training=training)
         return _project(x, self.text_projection, normalize)
+
+    def is_constant(self, side):
+        """Says whether `frozen_features` stay as they are, also in training.
+
+        Args:
+            side: `"images"` or `"texts"`.
+        """
+        return frozen_parts.is_constant(self._tower(side))
+
+    def frozen_features(self, inputs, side):
+        """Encodes one side as far as it does not train where `is_constant`.
+
+        A tower that has `features` and `encode_features`, as `BackboneImageEncoder` and
+        `BackboneTextEncoder` do, is divided there; of another one this is the output.
+
+        Args:
+            inputs: Dict with `images`, or `token_ids` and `padding_mask`.
+            side: `"images"` or `"texts"`.
+
+        Returns:
+            Float tensor `(B, width)`.
+        """
+        if side == "images":
+            inputs = (towers.check_images(inputs["images"]),)
+        else:
+            tokens = towers.check_token_ids(inputs["token_ids"], inputs["padding_mask"])
+            inputs = self.embed_tokens(tokens[0]), tokens[1]
+        return frozen_parts.features(self._tower(side), *inputs)
+
+    def encode_features(self, features, side, training=False, normalize=True):
+        """Encodes one side from `frozen_features` on.
+
+        Args:
+            features: Float tensor `(B, width)`.
+            side: `"images"` or `"texts"`.
+            training: Boolean, handed to the rest of the tower. Defaults to `False`.
+            normalize: As in `encode_images`. Defaults to `True`.
+
+        Returns:
+            Float32 tensor `(B, P)`, rows of length 1 where `normalize`.
+        """
+        x = ops.convert_to_tensor(features)
+        x = frozen_parts.encode_features(self._tower(side), x, training)
+        projections = {"images": self.image_projection, "texts": self.text_projection}
+        return _project(x, projections[side], normalize)
+
+    def _tower(self, side):
+        return {"images": self.image_encoder, "texts": self.text_encoder}[side]
 
     def similarity(self, image_embeddings, text_embeddings):
         """Cosines `(B_i, B_t)` of unit vectors, rows images."""
@@ -308,8 +358,15 @@ class DualEncoder(keras.Model):
         return presets.to_backbone(self)
 
     def call(self, inputs, training=None):
-        texts = self.encode_texts(inputs["token_ids"], inputs["padding_mask"], training=training)
-        images = self.encode_images(inputs["images"], training=training)
+        if "text_features" in inputs:
+            texts = self.encode_features(inputs["text_features"], "texts", training)
+        else:
+            tokens = inputs["token_ids"], inputs["padding_mask"]
+            texts = self.encode_texts(*tokens, training=training)
+        if "image_features" in inputs:
+            images = self.encode_features(inputs["image_features"], "images", training)
+        else:
+            images = self.encode_images(inputs["images"], training=training)
         return {"image_embeddings": images, "text_embeddings": texts}
 
     def get_config(self):

@@ -7,6 +7,7 @@ from keras import ops
 from rocmr_keras import losses
 from rocmr_keras.backend import AdversarialSteps
 from rocmr_keras.trainers import checks
+from rocmr_keras.trainers import frozen_sides
 from rocmr_keras.trainers import objective
 from rocmr_keras.trainers import reference as reference_module
 from rocmr_keras.trainers import streams
@@ -84,6 +85,8 @@ class RoCMR(AdversarialSteps, keras.Model):
           Training", IJCNN
     """
 
+    encode_frozen_once = True
+
     def __init__(
         self,
         model,
@@ -125,10 +128,18 @@ class RoCMR(AdversarialSteps, keras.Model):
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
         call = inspect.signature(super().fit).bind(*args, **kwargs)
-        count = streams.replace_training_data(call.arguments)
+        count = streams.replace_training_data(
+            call.arguments, functools.partial(self._encode_once, call.arguments)
+        )
         history = super().fit(*call.args, **call.kwargs)
         count(len(self.history.epoch))
         return history
+
+    def _encode_once(self, arguments, data, start, stop):
+        if not self.encode_frozen_once:
+            return {}
+        verbose = arguments.get("verbose", "auto")
+        return frozen_sides.encode_once(self.dual_encoder, self.terms, data, start, stop, verbose)
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, *args, **kwargs):

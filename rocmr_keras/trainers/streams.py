@@ -7,11 +7,14 @@ warn that data ran out.
 """
 
 
-def replace_training_data(arguments):
+def replace_training_data(arguments, encode_once):
     """Puts streams into the arguments of `fit`.
 
     Args:
         arguments: Dict of the arguments of `keras.Model.fit`, which is changed.
+        encode_once: Function of the data, the first step and the step after the last, both
+            counted over epochs, that returns a dict of features for the stream, or an empty
+            one.
 
     Returns:
         Function that is called after training with the number of epochs, and moves the
@@ -22,8 +25,12 @@ def replace_training_data(arguments):
     if not hasattr(data, "stream"):
         return lambda epochs: None
     steps = arguments.get("steps_per_epoch") or len(data)
-    start = arguments.get("initial_epoch", 0) * steps or data.epoch * len(data)
-    stream = data.stream(*divmod(start, len(data)))
+    first = arguments.get("initial_epoch", 0)
+    start = first * steps or data.epoch * len(data)
+    stop = start + (arguments.get("epochs", 1) - first) * steps
+    features = encode_once(data, start, stop)
+    options = {"features": features} if features else {}
+    stream = data.stream(*divmod(start, len(data)), **options)
     arguments |= {"x": stream, "steps_per_epoch": steps, "shuffle": False}
 
     def count(epochs):

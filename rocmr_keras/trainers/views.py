@@ -89,7 +89,8 @@ def encode(model, terms, batch, encodes, training):
         model: A `DualEncoder`.
         terms: A `Terms`: where one measures a distance, the embedding before it is
             normalised is kept too.
-        batch: Batch dict with adversarial views.
+        batch: Batch dict with adversarial views, or `image_features` or `text_features` of
+            a side whose tower is frozen.
         encodes: Callable from the name of clean embeddings to whether it is wanted.
         training: Boolean.
 
@@ -101,9 +102,17 @@ def encode(model, terms, batch, encodes, training):
     # CPUs, and their batch statistics stay apart.
     wanted = {}
     if encodes("image_embeddings"):
-        wanted["image_embeddings"] = model.encode_images, (batch["images"],)
+        wanted["image_embeddings"] = (
+            (model.encode_features, (batch["image_features"], "images"))
+            if "image_features" in batch
+            else (model.encode_images, (batch["images"],))
+        )
     if encodes("text_embeddings"):
-        wanted["text_embeddings"] = model.encode_texts, tokens
+        wanted["text_embeddings"] = (
+            (model.encode_features, (batch["text_features"], "texts"))
+            if "text_features" in batch
+            else (model.encode_texts, tokens)
+        )
     if "adversarial_images" in batch:
         attacked = batch["adversarial_images"]
         wanted["adversarial_image_embeddings"] = model.encode_images, (attacked,)

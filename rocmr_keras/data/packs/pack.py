@@ -13,6 +13,7 @@ from rocmr_keras.data.images import UnreadableImage
 from rocmr_keras.data.packs.decoding import decode_chunk
 from rocmr_keras.data.packs.fingerprints import difference
 from rocmr_keras.data.packs.fingerprints import fingerprint
+from rocmr_keras.data.packs.kept_packs import KeptPacks
 from rocmr_keras.data.packs.packed_split import TOKENS
 from rocmr_keras.data.packs.packed_split import PackedSplit
 from rocmr_keras.data.packs.packed_split import open_pack
@@ -22,6 +23,7 @@ from rocmr_keras.data.packs.unfinished_pack import alone
 
 CHUNK = 64
 _MEMORY_LIMIT = 256 * 2**20
+_KEPT = KeptPacks(2 * _MEMORY_LIMIT)
 _BAD = "bad images"
 
 
@@ -35,9 +37,10 @@ def pack(split, preprocessor, folder=None, verbose=1, max_bad_fraction=0.0):
     Args:
         split: `rocmr_keras.data.Split`.
         preprocessor: `rocmr_keras.data.Preprocessor`.
-        folder: Path, or `None`: less than 256 MiB of pixels stay in memory, more goes to
-            `packs` in the folder that the environment variable `ROCMR_KERAS_CACHE`
-            names, by default `~/.cache/rocmr_keras`. Defaults to `None`.
+        folder: Path, or `None`: less than 256 MiB of pixels stay in memory, where the next
+            call for the same split finds them; more goes to `packs` in the folder that the
+            environment variable `ROCMR_KERAS_CACHE` names, by default
+            `~/.cache/rocmr_keras`. Defaults to `None`.
         verbose: `1` for a progress bar, where there is more than one chunk; `0` for none.
             Defaults to `1`.
         max_bad_fraction: Float in `[0, 1]`, the share of images that may be unreadable:
@@ -45,7 +48,8 @@ def pack(split, preprocessor, folder=None, verbose=1, max_bad_fraction=0.0):
             `skipped`. Defaults to `0.0`.
 
     Returns:
-        A `rocmr_keras.data.PackedSplit`.
+        A `rocmr_keras.data.PackedSplit`. One in memory is shared with other calls and
+        read-only; it goes when the split goes, or for others where all of them exceed 512 MiB.
 
     Raises:
         ValueError: If too many images cannot be read, or the folder holds other things: the
@@ -65,7 +69,12 @@ def pack(split, preprocessor, folder=None, verbose=1, max_bad_fraction=0.0):
     name = fingerprint(split, preprocessor)
     folder = _choose_folder(split, preprocessor, name) if folder is None else folder
     if folder is None:
-        return _make(split, preprocessor, name, None, verbose, max_bad_fraction)
+        kept = _KEPT.find(split, name)
+        if kept is not None:
+            return kept
+        packed = _make(split, preprocessor, name, None, verbose, max_bad_fraction)
+        # Who packs again is told again of what was left out.
+        return packed if _BAD in packed.skipped else _KEPT.add(split, packed)
     folder = pathlib.Path(os.path.abspath(folder))
     with alone(folder):
         if os.path.isdir(folder) and any(folder.iterdir()):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
+from rocmr_keras.evaluation.encoding.kept_encoders import kept_encoders
 from rocmr_keras.padded_batches import in_batches
 
 
@@ -37,13 +38,14 @@ def encode(model, split, batch_size=64, verbose=1):
     """
 
     def encode_side(modality, count):
-        encoder = QueryEncoder(model, modality)
-
-        def step(rows):
-            return encoder.predict_on_batch(load_queries(model, split, modality, rows))
-
         # A batch larger than the split would encode items twice.
-        return in_batches(step, count, min(batch_size, count), verbose)["embeddings"]
+        size = min(batch_size, count)
+        with clean_encoder(model, modality, size) as encoder:
+
+            def step(rows):
+                return encoder.predict_on_batch(load_queries(model, split, modality, rows))
+
+            return in_batches(step, count, size, verbose)["embeddings"]
 
     return Embeddings(
         encode_side("images", len(split.images)),
@@ -81,14 +83,20 @@ def encode_inputs(model, modality, inputs, batch_size):
     Returns:
         Float array `(n, dim)`.
     """
-    encoder = QueryEncoder(model, modality)
     inputs = {name: np.asarray(values) for name, values in inputs.items()}
-
-    def step(rows):
-        return encoder.predict_on_batch({name: values[rows] for name, values in inputs.items()})
-
     count = len(next(iter(inputs.values())))
-    return in_batches(step, count, batch_size)["embeddings"]
+    with clean_encoder(model, modality, batch_size) as encoder:
+
+        def step(rows):
+            return encoder.predict_on_batch({name: all_[rows] for name, all_ in inputs.items()})
+
+        return in_batches(step, count, batch_size)["embeddings"]
+
+
+def clean_encoder(model, modality, batch_size):
+    """Lends a `QueryEncoder` without attack for batches of one size, compiled before or not."""
+    key = "clean", modality, batch_size
+    return kept_encoders(model).borrow(key, lambda: QueryEncoder(model, modality))
 
 
 def load_queries(model, split, modality, rows):
@@ -97,5 +105,9 @@ def load_queries(model, split, modality, rows):
     if modality == "texts" and tokens is not None:
         return {name: values[rows] for name, values in tokens.items()}
     if modality == "images":
-        return {"images": model.preprocessor.load_images([split.images[row] for row in rows])}
+        return {"images": model.preprocessor.load_images(_take(split.images, rows))}
     return dict(model.preprocessor.tokenize([split.captions[row] for row in rows]))
+
+
+def _take(images, rows):
+    return images[rows] if isinstance(images, np.ndarray) else [images[row] for row in rows]

@@ -53,43 +53,27 @@ def encode_attacked(
         found = attack_strings(encoded, attack, objective, searched, queries)
         # Without gradients none can stall.
         return {**found, "stalled_share": 0.0}
-    attacker = encoded.attacker(modality, attack.fresh(), objective, searched)
-    found = attacker.run(queries, keep_inputs=keep_inputs)
-    return {**found, "stalled_share": attacker.encoder.attack.stalled_share}
+    with encoded.attacker(modality, attack.fresh(), objective, searched) as attacker:
+        found = attacker.run(queries, keep_inputs=keep_inputs)
+        return {**found, "stalled_share": attacker.encoder.attack.stalled_share}
 
 
 class QueryAttacker:
     """Runs one attack on queries of a split: compiled once, run as often as needed.
 
-    A curve over budgets keeps one and rescales the attack between runs; other evaluations get
-    theirs from `EncodedSplit.attacker`.
+    A curve over budgets makes one and rescales the attack between runs; other evaluations
+    borrow theirs from `EncodedSplit.attacker`.
 
     Args:
         encoded: An `EncodedSplit`.
-        modality: `"images"` or `"texts"`, which side of the split is attacked.
-        attack: An `Attack` on that modality, which is run itself, not a copy.
-        objective: String or callable.
-        searched: The `SearchedGallery` that the queries are attacked against.
+        encoder: A `QueryEncoder` with the attack and the gallery that is attacked against.
+        relevance: The `Relevance` of the queries to that gallery.
     """
 
-    def __init__(self, encoded, modality, attack, objective, searched):
+    def __init__(self, encoded, encoder, relevance):
         self.encoded = encoded
-        self.relevance = searched.relevance
-        self.encoder = QueryEncoder(encoded.model, modality, attack, objective, searched.embeddings)
-
-    def take(self, attack, searched):
-        """Becomes the attacker of another budget or seed, as it would be if made anew.
-
-        Args:
-            attack: An `Attack` that has run nothing yet, of the same `compiled_key`.
-            searched: A `SearchedGallery` of as many items.
-        """
-        own = self.encoder.attack
-        own.epsilon_scale.assign(attack.epsilon / own.epsilon)
-        own.seed_generator.state.assign(attack.seed_generator.state)
-        own.reset_counts()
-        self.encoder.gallery.assign(searched.embeddings)
-        self.relevance = searched.relevance
+        self.encoder = encoder
+        self.relevance = relevance
 
     def run(self, queries=None, starts=None, keep_inputs=True):
         """Attacks queries in batches of one size, so that one trace serves them all.
@@ -124,17 +108,49 @@ class QueryAttacker:
         return in_batches(step, len(queries), batch_size, encoded.verbose)
 
 
+def make_encoder(encoded, modality, attack, objective, searched):
+    """Returns a `QueryEncoder` that runs an attack itself, not a copy of it."""
+    return QueryEncoder(encoded.model, modality, attack, objective, searched.embeddings)
+
+
+def start_anew(encoder, attack, searched):
+    """Makes an encoder what it would be with another attack of its `compiled_key`.
+
+    Args:
+        encoder: A `QueryEncoder`.
+        attack: An `Attack` that has run nothing yet.
+        searched: A `SearchedGallery` of as many items as that of the encoder.
+    """
+    own = encoder.attack
+    if own is not attack:
+        for variable, value in zip(own.variables, attack.variables, strict=True):
+            variable.assign(value)
+        if _scales(attack):
+            own.epsilon_scale.assign(attack.epsilon / own.epsilon)
+        encoder.gallery.assign(searched.embeddings)
+
+
 def compiled_key(attack, *others):
     """Names the compiled step that an attack needs, or `None` if that serves it alone.
+
+    Attacks of another seed share it, and of another budget where they scale with it.
 
     Args:
         attack: An `Attack`.
         *others: Whatever else the step depends on, hashable.
     """
     config = attack.describe()
-    epsilon, _ = config.pop("epsilon", 0), config.pop("seed")
+    config.pop("seed", None)
+    if _scales(attack):
+        config.pop("epsilon")
+    try:
+        return type(attack), json.dumps(config, sort_keys=True), *others
+    except TypeError:
+        # What has no plain values cannot be compared.
+        return None
+
+
+def _scales(attack):
     # A subclass may scale otherwise. A step of a given size does not grow with the budget.
     scales = vars(type(attack)).get("scales_epsilon", False)
-    if not scales or not epsilon or config.get("step_size") is not None:
-        return None
-    return type(attack), json.dumps(config, sort_keys=True, default=str), *others
+    return bool(scales and attack.epsilon and getattr(attack, "step_size", None) is None)

@@ -3,6 +3,7 @@ import copy
 from rocmr_keras.attacks import PGD
 from rocmr_keras.evaluation.encoding.losses import query_losses
 from rocmr_keras.evaluation.encoding.queries import QueryAttacker
+from rocmr_keras.evaluation.encoding.queries import make_encoder
 
 DIRECTION = "image_to_text"
 
@@ -56,7 +57,8 @@ class Probe:
         encoded = self.encoded if batch_size is None else self.encoded.batched(batch_size)
         objective = objective or self.budget.objective
         searched = encoded.searched(DIRECTION)
-        attacker = QueryAttacker(encoded, "images", attack, objective, searched)
+        encoder = make_encoder(encoded, "images", attack, objective, searched)
+        attacker = QueryAttacker(encoded, encoder, searched.relevance)
         found = []
         for epsilon in epsilons or [self.budget.epsilon]:
             attack.epsilon_scale.assign(epsilon)

@@ -97,6 +97,10 @@ class BackboneImageEncoder(keras.Model):
         self.built = True
 
     def call(self, images, training=None):
+        return self.encode_features(self.features(images, training=training), training=training)
+
+    def features(self, images, training=False):
+        """Returns float32 vectors `(B, width)`, of the backbone: what the head projects."""
         self._check_size(images)
         x = self.pixel_normalization(images)
         if self.channel_order == "bgr":
@@ -104,7 +108,10 @@ class BackboneImageEncoder(keras.Model):
         if self.input_name is not None:
             x = {self.input_name: x}
         x = self.backbone(x, training=training_of(self.backbone, training))
-        x = features.pool(features.pick(x, self.pooling), self.pooling_kind)
+        return features.pool(features.pick(x, self.pooling), self.pooling_kind)
+
+    def encode_features(self, x, training=False):
+        """Projects what `features` gives."""
         return x if self.head is None else self.head(x, training=training)
 
     def _check_size(self, images):

@@ -106,9 +106,17 @@ class BackboneTextEncoder(keras.Model):
         Returns:
             Float32 tensor `(B, projection_dim)`.
         """
+        x = self.features(embeddings, padding_mask, training=training)
+        return self.encode_features(x, training=training)
+
+    def features(self, embeddings, padding_mask, training=False):
+        """Returns float32 vectors `(B, width)`, of the backbone: what the head projects."""
         flag = training_of(self.backbone, training)
         x = ops.cast(self._split().encode(embeddings, padding_mask, flag), "float32")
-        x = self._pool(x, padding_mask)
+        return self._pool(x, padding_mask)
+
+    def encode_features(self, x, training=False):
+        """Projects what `features` gives."""
         return x if self.head is None else self.head(x, training=training)
 
     def call(self, inputs, training=None):

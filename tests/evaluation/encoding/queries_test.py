@@ -94,31 +94,38 @@ BUDGETS = [(0.2, 1), (0.1, 1), (0.15, 2)]
 
 @pytest.mark.parametrize("make, compiled", [(PGD, 1), (APGD, 1), (RandomNoise, 1), (OwnPGD, 3)])
 @pytest.mark.usefixtures("eagerly")
-def test_attacks_of_other_budgets_and_seeds_share_a_step(make, compiled, encoded, monkeypatch):
+def test_attacks_of_other_budgets_and_seeds_share_a_step(
+    make, compiled, encoded, make_model, monkeypatch
+):
     made = []
     monkeypatch.setattr(
         queries, "QueryEncoder", lambda *args: made.append(QueryEncoder(*args)) or made[-1]
     )
+
+    def anew():
+        return EncodedSplit(make_model(), encoded.split, batch_size=3, verbose=0)
+
     options = {} if make is RandomNoise else {"num_steps": 2}
     attacks = [make(epsilon, seed=seed, **options) for epsilon, seed in BUDGETS]
-    fresh = encoded.batched(3)
-    fresh._attackers = {}
+    fresh = anew()
     together = [encode_attacked(fresh, "images", attack) for attack in attacks]
     assert len(made) == compiled
     for attack, found in zip(attacks, together):
-        alone = encoded.batched(3)
-        alone._attackers = {}
-        expected = encode_attacked(alone, "images", attack)
+        expected = encode_attacked(anew(), "images", attack)
         for name in ("adversarial_images", "embeddings", "stalled_share"):
             np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
 
 
-def test_a_step_of_given_size_is_not_shared():
-    assert compiled_key(PGD(0.1, step_size=0.01)) is None
+def test_what_shares_a_step():
     assert compiled_key(PGD(0.1, seed=1), "images") == compiled_key(PGD(0.2, seed=2), "images")
     assert compiled_key(PGD(0.1), "images") != compiled_key(PGD(0.1), "texts")
     assert compiled_key(PGD(0.1, num_steps=3)) != compiled_key(PGD(0.1, num_steps=4))
-    assert compiled_key(PGD(0.0)) is None and compiled_key(TokenSubstitution()) is None
+    for one, other in (
+        (PGD(0.1, step_size=0.01), PGD(0.2, step_size=0.01)),
+        (PGD(0.0), PGD(0.1)),
+        (TokenSubstitution(1), TokenSubstitution(2)),
+    ):
+        assert compiled_key(one) == compiled_key(one.fresh()) != compiled_key(other)
 
 
 def test_a_shared_step_is_compiled_for_every_budget(encoded):

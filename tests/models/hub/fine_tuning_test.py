@@ -209,3 +209,16 @@ def test_a_token_is_found(make_model):
     assert np.all(np.sum(found != TOKEN_IDS, axis=1) == 1)
     unchanged = {**views, "adversarial_token_ids": TOKEN_IDS}
     assert loss_of(trainer, views) > loss_of(trainer, unchanged)
+
+
+def test_a_frozen_backbone_gives_constant_features(make_model):
+    model = make_model()
+    assert not model.is_constant("images") and not model.is_constant("texts")
+    model.freeze(images="tower", texts="tower")
+    found = {}
+    for side, name in (("images", "image_features"), ("texts", "text_features")):
+        assert model.is_constant(side)
+        found[name] = model.frozen_features(BATCH, side)
+    expected, rest = model(BATCH), model(found)
+    for name, embeddings in expected.items():
+        np.testing.assert_allclose(to_numpy(rest[name]), to_numpy(embeddings), atol=1e-6)
