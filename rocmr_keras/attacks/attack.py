@@ -132,7 +132,8 @@ def safe_gradient(loss_fn, inputs):
     """Returns losses, a gradient that is finite everywhere, and who is stalled.
 
     Args:
-        loss_fn: Callable from inputs to losses `(batch,)`.
+        loss_fn: Callable from inputs to losses `(batch,)`. It may have its own
+            `value_and_grad(inputs)`, where some of that is known.
         inputs: Float tensor `(batch, ...)`.
 
     Returns:
@@ -140,7 +141,8 @@ def safe_gradient(loss_fn, inputs):
         example whose magnitudes do not have a finite sum, and a float tensor `(batch,)`
         that is 1 where the gradient is zero or was not finite.
     """
-    losses, gradient = value_and_grad(loss_fn)(inputs)
+    differentiate = getattr(loss_fn, "value_and_grad", None) or value_and_grad(loss_fn)
+    losses, gradient = differentiate(inputs)
     # Token embeddings, and so their gradient, are in half precision under a mixed policy,
     # in which the sum below could overflow.
     gradient = ops.cast(gradient, "float32")

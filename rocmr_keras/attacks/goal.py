@@ -12,6 +12,8 @@ class Goal:
             Defaults to `"contrastive"`.
         normalize: Boolean, whether the objective sees embeddings of length 1; else as the
             tower gives them, for distances to such embeddings. Defaults to `True`.
+        recorded: A `RecordedEncoding` of the clean images, with the options of `encoding`,
+            that an attack may take its first gradient from. Defaults to `None`.
 
     Call arguments:
         embeddings: Float tensor `(n * batch, dim)`, `n` stacked copies of the batch.
@@ -26,9 +28,10 @@ class Goal:
         ValueError: If the objective is unknown.
     """
 
-    def __init__(self, target, objective="contrastive", normalize=True):
+    def __init__(self, target, objective="contrastive", normalize=True, recorded=None):
         self.target = target
         self.objective = objectives.get(objective)
+        self.recorded = recorded
         self.encoding = encoding_options(normalize)
 
     def __call__(self, embeddings):

@@ -1,6 +1,6 @@
 """The only room that imports a framework for computing.
 
-It offers `value_and_grad`, `AdversarialSteps`, `discard_updates` and `UNROLLED_STEPS`,
+It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `discard_updates` and `UNROLLED_STEPS`,
 the longest attack that is faster unrolled than looped; the file of the active Keras
 backend is chosen once, at import.
 """
@@ -13,14 +13,17 @@ if keras.config.backend() == "tensorflow":
     from rocmr_keras.backend.tensorflow import UNROLLED_STEPS
     from rocmr_keras.backend.tensorflow import AdversarialSteps
     from rocmr_keras.backend.tensorflow import value_and_grad
+    from rocmr_keras.backend.tensorflow import vjp
 elif keras.config.backend() == "jax":
     from rocmr_keras.backend.jax import UNROLLED_STEPS
     from rocmr_keras.backend.jax import AdversarialSteps
     from rocmr_keras.backend.jax import value_and_grad
+    from rocmr_keras.backend.jax import vjp
 elif keras.config.backend() == "torch":
     from rocmr_keras.backend.torch import UNROLLED_STEPS
     from rocmr_keras.backend.torch import AdversarialSteps
     from rocmr_keras.backend.torch import value_and_grad
+    from rocmr_keras.backend.torch import vjp
 else:
     raise ValueError(
         "rocmr_keras runs on the Keras backends 'tensorflow', 'jax' and 'torch'. "
@@ -28,4 +31,4 @@ else:
         "Set the environment variable before Python starts."
     )
 
-__all__ = ["UNROLLED_STEPS", "AdversarialSteps", "discard_updates", "value_and_grad"]
+__all__ = ["UNROLLED_STEPS", "AdversarialSteps", "discard_updates", "value_and_grad", "vjp"]

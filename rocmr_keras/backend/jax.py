@@ -33,6 +33,26 @@ def value_and_grad(function):
     return wrapped
 
 
+def vjp(function, inputs):
+    """Runs a function once, and can go back from its outputs to the inputs afterwards.
+
+    Args:
+        function: Callable from a float tensor to a float tensor.
+        inputs: Float tensor.
+
+    Returns:
+        Tuple of the outputs and a callable from a gradient by the outputs to the one by the
+        inputs, to be called once.
+    """
+
+    def run(inputs):
+        with discard_updates():
+            return function(inputs)
+
+    outputs, pull_back = jax.vjp(run, inputs)
+    return outputs, lambda gradient: pull_back(gradient)[0]
+
+
 # On CPUs, XLA ran the convolutions of a 20-step attack four times slower inside a loop
 # than unrolled, for 30 s of compilation: loops are for longer attacks.
 UNROLLED_STEPS = 20

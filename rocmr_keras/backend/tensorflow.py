@@ -19,6 +19,8 @@ def value_and_grad(function):
     """
 
     def wrapped(inputs):
+        # Another tensor, or `function` could not hold the same one as a constant.
+        inputs = tf.identity(inputs)
         # Weights are not recorded: nobody asks for their gradient here.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
@@ -29,6 +31,28 @@ def value_and_grad(function):
         return losses, gradient
 
     return wrapped
+
+
+def vjp(function, inputs):
+    """Runs a function once, and can go back from its outputs to the inputs afterwards.
+
+    Args:
+        function: Callable from a float tensor to a float tensor.
+        inputs: Float tensor.
+
+    Returns:
+        Tuple of the outputs and a callable from a gradient by the outputs to the one by the
+        inputs, to be called once.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        with discard_updates():
+            outputs = function(inputs)
+
+    def pull_back(gradient):
+        return tape.gradient(outputs, inputs, output_gradients=gradient)
+
+    return outputs, pull_back
 
 
 # A graph loop compiles once and costs nothing at run time.

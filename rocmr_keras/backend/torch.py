@@ -33,6 +33,27 @@ def value_and_grad(function):
     return wrapped
 
 
+def vjp(function, inputs):
+    """Runs a function once, and can go back from its outputs to the inputs afterwards.
+
+    Args:
+        function: Callable from a float tensor to a float tensor.
+        inputs: Float tensor.
+
+    Returns:
+        Tuple of the outputs, which no gradient flows through, and a callable from a gradient
+        by the outputs to the one by the inputs, to be called once.
+    """
+    with torch.enable_grad(), discard_updates():
+        leaf = inputs.detach().requires_grad_()
+        outputs = function(leaf)
+
+    def pull_back(gradient):
+        return torch.autograd.grad(outputs, leaf, gradient)[0]
+
+    return outputs.detach(), pull_back
+
+
 # Eager: a loop and its unrolled form are the same.
 UNROLLED_STEPS = 0
 

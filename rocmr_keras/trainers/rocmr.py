@@ -166,10 +166,16 @@ class RoCMR(AdversarialSteps, keras.Model):
         return views.perturb(self.dual_encoder, attacks, climbed, batch, self.terms.text_first)
 
     def call(self, batch, training=False):
-        def encodes(view):
-            return not training or self.terms.uses(view)
+        constant = training and self.terms.constant_clean_images
 
-        return views.encode(self.dual_encoder, self.terms, batch, encodes, training)
+        def encodes(view):
+            known = constant and view == "image_embeddings"
+            return not known and (not training or self.terms.uses(view))
+
+        found = views.encode(self.dual_encoder, self.terms, batch, encodes, training)
+        if constant:
+            found["image_embeddings"] = ops.stop_gradient(batch["clean_image_embeddings"])
+        return found
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         parts = self.dual_encoder, self.terms, self.retrieval_loss

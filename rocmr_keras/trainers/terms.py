@@ -37,10 +37,15 @@ class Terms:
         text_first: Boolean, whether the image is attacked against the adversarial
             text; else both are attacked against the clean other side.
             Defaults to `False`.
+        constant_clean_images: Boolean, whether clean images come in as constants, from the
+            pass that the attacks make anyway. The image tower then learns from adversarial
+            images alone, and a step saves the dearest of its clean passes. Defaults to
+            `False`.
 
     Raises:
-        ValueError: If a weight is negative, all are zero, or `consistency` has no
-            adversarial logits to compare with.
+        ValueError: If a weight is negative, all are zero, `consistency` has no
+            adversarial logits to compare with, or clean images are constants and none are
+            attacked, or measured.
 
     Example:
 
@@ -63,6 +68,7 @@ class Terms:
         text_drift=0.0,
         consistency=0.0,
         text_first=False,
+        constant_clean_images=False,
     ):
         self.clean = clean
         self.adversarial_images = adversarial_images
@@ -76,6 +82,7 @@ class Terms:
         self.text_drift = text_drift
         self.consistency = consistency
         self.text_first = text_first
+        self.constant_clean_images = constant_clean_images
         self._check()
 
     def _check(self):
@@ -92,6 +99,15 @@ class Terms:
                 f"consistency={self.consistency} without adversarial pairs. Give "
                 "`adversarial_images` or `adversarial_texts` a weight too."
             )
+        if self.constant_clean_images and not self._attacks_and_retrieves_images():
+            raise ValueError(
+                "`constant_clean_images` needs retrieval by adversarial images, and no "
+                f"`image_drift`. Received: {self.get_config()}. Set it to False, or give "
+                "`adversarial_images` or `adversarial_pairs` a weight."
+            )
+
+    def _attacks_and_retrieves_images(self):
+        return self.retrieves(adversarial_view("images")) and not self.image_drift
 
     def blocks(self):
         """Returns `(weight, row view, column view)` of every retrieval term."""
@@ -158,6 +174,7 @@ class Terms:
             "text_drift": self.text_drift,
             "consistency": self.consistency,
             "text_first": self.text_first,
+            "constant_clean_images": self.constant_clean_images,
         }
 
 

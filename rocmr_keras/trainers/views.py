@@ -1,6 +1,9 @@
 """The views of a batch: attacked, and encoded."""
 
+import functools
+
 from rocmr_keras.attacks import Goal
+from rocmr_keras.attacks import RecordedEncoding
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import encode_adversarial_texts
 from rocmr_keras.backend import discard_updates
@@ -47,12 +50,10 @@ def perturb(model, attacks, objectives, batch, text_first=False):
         The batch dict with the adversarial views, and with the clean embeddings where
         an objective compares with them.
     """
-    batch = dict(batch)
+    batch, recorded = dict(batch), None
     if any(objectives[side] is not None for side in attacks):
-        with discard_updates():
-            clean = model(batch, training=False)
-        for name in ("image_embeddings", "text_embeddings"):
-            batch[f"clean_{name}"] = clean[name]
+        recorded = _record(model, attacks, objectives, batch)
+        batch |= _encode_clean(model, batch, recorded)
     if "texts" in attacks:
         images = batch.get("clean_image_embeddings")
         goal = _goal(model, "texts", objectives["texts"], batch, images)
@@ -63,8 +64,41 @@ def perturb(model, attacks, objectives, batch, text_first=False):
             with discard_updates():
                 texts = encode_adversarial_texts(model, batch)
         goal = _goal(model, "images", objectives["images"], batch, texts)
+        goal.recorded = recorded
         batch |= attacks["images"].perturb(model, batch, goal)
     return batch
+
+
+def _record(model, attacks, objectives, batch):
+    """Returns a `RecordedEncoding` where the image attack's first step can use it, else `None`."""
+    attack = attacks.get("images")
+    # What starts at random never looks at the clean images.
+    if attack is None or objectives["images"] is None or getattr(attack, "random_start", True):
+        return None
+    encode = functools.partial(model.encode_images, training=False)
+    return RecordedEncoding(encode, batch["images"])
+
+
+def _encode_clean(model, batch, recorded):
+    with discard_updates():
+        if recorded is None:
+            clean = model(batch, training=False)
+        else:
+            encode_texts, inputs = _clean_encoders(model, batch)["text_embeddings"]
+            texts = encode_texts(*inputs, training=False)
+            clean = {"image_embeddings": recorded.embeddings, "text_embeddings": texts}
+    return {f"clean_{name}": clean[name] for name in ("image_embeddings", "text_embeddings")}
+
+
+def _clean_encoders(model, batch):
+    """Returns the function of a model, and its inputs, that give the embeddings of each side."""
+    images = model.encode_images, (batch["images"],) if "images" in batch else ()
+    texts = model.encode_texts, (batch["token_ids"], batch["padding_mask"])
+    if "image_features" in batch:
+        images = model.encode_features, (batch["image_features"], "images")
+    if "text_features" in batch:
+        texts = model.encode_features, (batch["text_features"], "texts")
+    return {"image_embeddings": images, "text_embeddings": texts}
 
 
 def _goal(model, side, objective, batch, gallery):
@@ -97,22 +131,10 @@ def encode(model, terms, batch, encodes, training):
     Returns:
         Dict of float tensors `(batch, dim)` by view.
     """
-    tokens = batch["token_ids"], batch["padding_mask"]
     # Two passes for clean and adversarial, not one of twice the size: faster on
     # CPUs, and their batch statistics stay apart.
-    wanted = {}
-    if encodes("image_embeddings"):
-        wanted["image_embeddings"] = (
-            (model.encode_features, (batch["image_features"], "images"))
-            if "image_features" in batch
-            else (model.encode_images, (batch["images"],))
-        )
-    if encodes("text_embeddings"):
-        wanted["text_embeddings"] = (
-            (model.encode_features, (batch["text_features"], "texts"))
-            if "text_features" in batch
-            else (model.encode_texts, tokens)
-        )
+    clean = _clean_encoders(model, batch)
+    wanted = {view: encoder for view, encoder in clean.items() if encodes(view)}
     if "adversarial_images" in batch:
         attacked = batch["adversarial_images"]
         wanted["adversarial_image_embeddings"] = model.encode_images, (attacked,)

@@ -6,6 +6,7 @@ from keras import ops
 from rocmr_keras.backend import UNROLLED_STEPS
 from rocmr_keras.backend import discard_updates
 from rocmr_keras.backend import value_and_grad
+from rocmr_keras.backend import vjp
 
 INPUTS = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]], "float32")
 CENTRE = np.array([0.5, 0.5, 0.5], "float32")
@@ -37,6 +38,12 @@ def test_a_loss_of_weights_alone_has_a_zero_gradient():
     losses, gradient = run(lambda inputs: 3.0 * ops.convert_to_tensor(weight))
     np.testing.assert_array_equal(losses, [3.0, 3.0])
     np.testing.assert_array_equal(gradient, np.zeros_like(INPUTS))
+
+
+def test_a_loss_may_hold_its_inputs_as_a_constant():
+    inputs = ops.convert_to_tensor(INPUTS)
+    _, gradient = value_and_grad(lambda moved: ops.sum(moved * inputs, axis=-1))(inputs)
+    np.testing.assert_allclose(ops.convert_to_numpy(gradient), INPUTS)
 
 
 def test_a_stopped_gradient_is_zero():
@@ -119,3 +126,21 @@ def test_the_gradient_is_shaped_like_the_input(shape):
 
 def test_unrolled_steps_is_a_count():
     assert isinstance(UNROLLED_STEPS, int) and UNROLLED_STEPS >= 0
+
+
+def test_vjp_goes_back_from_outputs():
+    outputs, pull_back = vjp(ops.sin, ops.convert_to_tensor(INPUTS))
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs), np.sin(INPUTS), rtol=1e-6)
+    gradient = pull_back(ops.convert_to_tensor(2.0 * INPUTS))
+    expected = 2.0 * INPUTS * np.cos(INPUTS)
+    np.testing.assert_allclose(ops.convert_to_numpy(gradient), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_vjp_writes_no_variable():
+    layer = Restless()
+    before = [ops.convert_to_numpy(variable).copy() for variable in layer.variables]
+    _, pull_back = vjp(layer, ops.convert_to_tensor(INPUTS))
+    pull_back(ops.convert_to_tensor(INPUTS))
+    for old, variable in zip(before, layer.variables):
+        np.testing.assert_array_equal(old, ops.convert_to_numpy(variable))
+    assert not layer.losses

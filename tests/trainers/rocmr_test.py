@@ -16,6 +16,7 @@ from rocmr_keras.attacks import encode_adversarial_texts
 from rocmr_keras.attacks import objectives
 from rocmr_keras.trainers import PRESETS
 from rocmr_keras.trainers import RoCMR
+from rocmr_keras.trainers import views as views_module
 from rocmr_keras.trainers.terms import VIEWS
 
 # Weight, rows and columns of each term, by the numbers of VIEWS.
@@ -156,14 +157,65 @@ def test_a_term_of_weight_zero_costs_nothing(
     perturbed = trainer.perturb(batch, training=True)
     assert ("adversarial_images" in perturbed) == bool(image_attacks)
     assert ("text_perturbation" in perturbed) == bool(text_attacks)
-    # One clean pass that gives both attacks their constants, and one for each step.
+    # One clean pass that gives both attacks their constants, and one for each step; but the
+    # first step on images, at the clean ones, takes that pass.
     attacked = bool(image_attacks or text_attacks)
     read_again = int(preset in ("mat", "rocmr"))
-    assert calls.count(("images", False)) == attacked + image_attacks
+    assert calls.count(("images", False)) == attacked
     assert calls.count(("texts", False)) == attacked + text_attacks + read_again
     calls.clear()
     trainer(perturbed, training=True)
     assert sorted(calls) == [("images", True)] * images + [("texts", True)] * texts
+
+
+@pytest.mark.parametrize("random_start, passes", [(False, 2), (True, 3)])
+def test_two_steps_on_images(random_start, passes, make_trainer, make_attacks, batch, monkeypatch):
+    trainer = make_trainer("tecoa", **make_attacks(random_start, num_steps=2))
+    calls = count_calls(trainer.dual_encoder, monkeypatch)
+    trainer.perturb(batch, training=True)
+    assert calls.count(("images", False)) == passes
+
+
+def test_the_first_step_is_the_same_without_the_recorded_pass(make_trainer, batch, monkeypatch):
+    trainer = make_trainer("rocmr")
+    perturbed = trainer.perturb(batch, training=True)
+    monkeypatch.setattr(views_module, "_record", lambda *arguments: None)
+    again = trainer.perturb(batch, training=True)
+    for name in ("adversarial_images", "clean_image_embeddings", "clean_text_embeddings"):
+        found, expected = (ops.convert_to_numpy(one[name]) for one in (perturbed, again))
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_constant_clean_images(make_trainer, batch, monkeypatch):
+    terms = {"clean": 0.5, "adversarial_pairs": 0.5}
+    changing, constant = (
+        make_trainer({**terms, "constant_clean_images": one}) for one in (False, True)
+    )
+    constant.dual_encoder.set_weights(changing.dual_encoder.get_weights())
+    losses = [loss_of(trainer, batch)[2] for trainer in (changing, constant)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    calls = count_calls(constant.dual_encoder, monkeypatch)
+    constant(constant.perturb(batch, training=True), training=True)
+    assert calls.count(("images", True)) == 1
+    calls.clear()
+    # Validation encodes them as ever.
+    constant(constant.perturb(batch, training=False), training=False)
+    assert calls.count(("images", False)) == 3
+
+
+def test_no_gradient_flows_through_constant_clean_images(make_trainer, batch):
+    def moved(clean):
+        trainer = make_trainer(
+            {"clean": clean, "adversarial_images": 1e-9, "constant_clean_images": True}
+        )
+        keras.utils.set_random_seed(0)
+        trainer.compile(keras.optimizers.SGD(1.0))
+        before = trainer.dual_encoder.image_encoder.get_weights()
+        trainer.train_on_batch(batch)
+        after = trainer.dual_encoder.image_encoder.get_weights()
+        return max(np.abs(new - old).max() for old, new in zip(before, after))
+
+    assert moved(clean=1.0) < 1e-6
 
 
 def test_mat_attacks_images_against_adversarial_texts(make_trainer, batch):

@@ -9,9 +9,11 @@ from rocmr_keras.trainers import terms
 
 def test_every_argument_is_a_config_key():
     arguments = list(inspect.signature(Terms).parameters)
-    weights = {name: index + 1.0 for index, name in enumerate(arguments[:-1])}
-    config = Terms(**weights, text_first=True).get_config()
-    assert config == {**weights, "text_first": True}
+    weights = {name: index + 1.0 for index, name in enumerate(arguments[:-2])}
+    weights["image_drift"] = 0.0
+    switches = {"text_first": True, "constant_clean_images": True}
+    config = Terms(**weights, **switches).get_config()
+    assert config == {**weights, **switches}
     assert Terms(**config).get_config() == config
 
 
@@ -49,6 +51,20 @@ def test_distances_use_their_view_and_the_reference():
     assert chosen.refers("images") and chosen.refers("texts")
     assert not chosen.retrieves()
     assert not Terms(text_anchor=1.0).refers("images")
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"clean": 1.0},
+        {"adversarial_texts": 1.0},
+        {"image_anchor": 1.0},
+        {"adversarial_images": 1.0, "image_drift": 0.1},
+    ],
+)
+def test_constant_clean_images_need_adversarial_ones(weights):
+    with pytest.raises(ValueError, match="`constant_clean_images` needs retrieval by adversarial"):
+        Terms(**weights, constant_clean_images=True)
 
 
 def test_consistency_compares_what_is_trained():

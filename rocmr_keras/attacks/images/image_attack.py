@@ -1,4 +1,5 @@
 from rocmr_keras.attacks.attack import Attack
+from rocmr_keras.attacks.recorded_encoding import ImageLoss
 
 
 class ImageAttack(Attack):
@@ -31,9 +32,7 @@ class ImageAttack(Attack):
     batch_keys = ("images",)
 
     def perturb(self, model, batch, goal):
-        def loss_fn(images):
-            return goal(model.encode_images(images, **goal.encoding))
-
+        loss_fn = ImageLoss(model, goal, goal.recorded)
         # Only some attacks have an argument `start`.
         start = {"start": batch["start_images"]} if "start_images" in batch else {}
         return {"adversarial_images": self(batch["images"], loss_fn=loss_fn, **start)}
