@@ -10,7 +10,6 @@ from rocmr_keras.attacks.images.random_noise import RandomNoise
 from rocmr_keras.attacks.images.square import Square
 from rocmr_keras.attacks.objectives import Target
 from rocmr_keras.attacks.query_encoder import QueryEncoder
-from rocmr_keras.attacks.recorded_encoding import RecordedEncoding
 from rocmr_keras.attacks.strings.candidate_edits import CharacterDraws
 from rocmr_keras.attacks.strings.character_edits import CharacterEdits
 from rocmr_keras.attacks.strings.masked_word_substitution import MaskedWordSubstitution
@@ -47,7 +46,6 @@ __all__ = [
     "RandomCharacterEdits",
     "RandomNoise",
     "RandomSubstitution",
-    "RecordedEncoding",
     "Square",
     "StringAttack",
     "Target",

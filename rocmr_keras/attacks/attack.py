@@ -78,6 +78,15 @@ class Attack(FinalSettings, keras.layers.Layer):
             "ImageAttack, EmbeddingAttack, TokenAttack or EditAttack, or implement `perturb`."
         )
 
+    def record(self, model, batch):
+        """Returns a `RecordedEncoding` of the clean inputs, or `None` for an attack without.
+
+        Args:
+            model: As in `perturb`.
+            batch: As in `perturb`.
+        """
+        return None
+
     def fresh(self):
         """Returns the same attack as it was when it was built: nothing drawn yet.
 

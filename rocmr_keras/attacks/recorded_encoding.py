@@ -3,26 +3,26 @@ from rocmr_keras.backend import vjp
 
 
 class RecordedEncoding:
-    """One forward pass of the clean images that serves twice.
+    """One forward pass of clean inputs that serves twice.
 
-    Others compare with its embeddings; and an attack that starts at the clean images takes its
+    Others compare with its embeddings; and an attack that starts at the clean inputs takes its
     first gradient from it.
 
     Args:
-        encode: Callable from images to embeddings.
-        images: Float tensor `(batch, height, width, channels)`.
+        encode: Callable from images, or token embeddings, to embeddings.
+        inputs: Float tensor `(batch, ...)`.
 
     Attributes:
-        images: The tensor given.
+        inputs: The tensor given.
         embeddings: Float tensor `(batch, dim)`.
     """
 
-    def __init__(self, encode, images):
-        self.images = images
-        self.embeddings, self._pull_back = vjp(encode, images)
+    def __init__(self, encode, inputs):
+        self.inputs = inputs
+        self.embeddings, self._pull_back = vjp(encode, inputs)
 
     def value_and_grad(self, loss_fn):
-        """Returns losses `(batch,)` of the embeddings, and the gradient of their sum by the images.
+        """Returns losses `(batch,)` of the embeddings, and the gradient of their sum by the inputs.
 
         To be called once.
         """
@@ -30,33 +30,33 @@ class RecordedEncoding:
         return losses, self._pull_back(gradient)
 
 
-class ImageLoss:
-    """The loss of images that an attack climbs, as a function.
+class EncodedLoss:
+    """The loss that an attack climbs, as a function of what the model encodes.
 
     Args:
-        model: A `DualEncoder`, or anything with its methods.
-        goal: A `Goal`.
-        recorded: A `RecordedEncoding`, or `None`. Defaults to `None`.
+        encode: Callable from images, or token embeddings, to embeddings.
+        goal: A `Goal`. Where it has a `RecordedEncoding`, the first gradient at its inputs is
+            taken from there.
 
     Call arguments:
-        images: Float tensor `(batch, height, width, channels)` in [0, 1].
+        inputs: Float tensor `(batch, ...)`.
 
     Returns:
         Float tensor `(batch,)`.
     """
 
-    def __init__(self, model, goal, recorded=None):
-        self.model = model
+    def __init__(self, encode, goal):
+        self.encode = encode
         self.goal = goal
-        self.recorded = recorded
+        self._recorded = goal.recorded
 
-    def __call__(self, images):
-        return self.goal(self.model.encode_images(images, **self.goal.encoding))
+    def __call__(self, inputs):
+        return self.goal(self.encode(inputs))
 
-    def value_and_grad(self, images):
-        """Returns losses and the gradient of their sum, by the recorded pass where there is one."""
-        recorded = self.recorded
-        if recorded is None or images is not recorded.images:
-            return value_and_grad(self)(images)
-        self.recorded = None
+    def value_and_grad(self, inputs):
+        """Returns losses and the gradient of their sum."""
+        recorded = self._recorded
+        if recorded is None or inputs is not recorded.inputs:
+            return value_and_grad(self)(inputs)
+        self._recorded = None
         return recorded.value_and_grad(self.goal)

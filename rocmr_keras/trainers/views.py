@@ -1,9 +1,6 @@
 """The views of a batch: attacked, and encoded."""
 
-import functools
-
 from rocmr_keras.attacks import Goal
-from rocmr_keras.attacks import RecordedEncoding
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import encode_adversarial_texts
 from rocmr_keras.backend import discard_updates
@@ -50,43 +47,47 @@ def perturb(model, attacks, objectives, batch, text_first=False):
         The batch dict with the adversarial views, and with the clean embeddings where
         an objective compares with them.
     """
-    batch, recorded = dict(batch), None
+    batch, recorded = dict(batch), {}
     if any(objectives[side] is not None for side in attacks):
         recorded = _record(model, attacks, objectives, batch)
         batch |= _encode_clean(model, batch, recorded)
     if "texts" in attacks:
         images = batch.get("clean_image_embeddings")
-        goal = _goal(model, "texts", objectives["texts"], batch, images)
+        goal = _goal(model, "texts", objectives["texts"], batch, images, recorded)
         batch |= attacks["texts"].perturb(model, batch, goal)
     if "images" in attacks:
         texts = batch.get("clean_text_embeddings")
         if text_first and "texts" in attacks:
             with discard_updates():
                 texts = encode_adversarial_texts(model, batch)
-        goal = _goal(model, "images", objectives["images"], batch, texts)
-        goal.recorded = recorded
+        goal = _goal(model, "images", objectives["images"], batch, texts, recorded)
         batch |= attacks["images"].perturb(model, batch, goal)
     return batch
 
 
 def _record(model, attacks, objectives, batch):
-    """Returns a `RecordedEncoding` where the image attack's first step can use it, else `None`."""
-    attack = attacks.get("images")
-    # What starts at random never looks at the clean images.
-    if attack is None or objectives["images"] is None or getattr(attack, "random_start", True):
-        return None
-    encode = functools.partial(model.encode_images, training=False)
-    return RecordedEncoding(encode, batch["images"])
+    """Returns by side a `RecordedEncoding` where the first step of an attack can use it."""
+    found = {}
+    for side, attack in attacks.items():
+        # What starts at random never looks at the clean inputs.
+        if objectives[side] is not None and not getattr(attack, "random_start", True):
+            recorded = attack.record(model, batch)
+            found |= {} if recorded is None else {side: recorded}
+    return found
 
 
 def _encode_clean(model, batch, recorded):
     with discard_updates():
-        if recorded is None:
+        if not recorded:
             clean = model(batch, training=False)
         else:
-            encode_texts, inputs = _clean_encoders(model, batch)["text_embeddings"]
-            texts = encode_texts(*inputs, training=False)
-            clean = {"image_embeddings": recorded.embeddings, "text_embeddings": texts}
+            clean = {
+                name: function(*inputs, training=False)
+                for name, (function, inputs) in _clean_encoders(model, batch).items()
+                if f"{name.partition('_')[0]}s" not in recorded
+            }
+    for side, encoding in recorded.items():
+        clean[f"{side[:-1]}_embeddings"] = encoding.embeddings
     return {f"clean_{name}": clean[name] for name in ("image_embeddings", "text_embeddings")}
 
 
@@ -101,7 +102,7 @@ def _clean_encoders(model, batch):
     return {"image_embeddings": images, "text_embeddings": texts}
 
 
-def _goal(model, side, objective, batch, gallery):
+def _goal(model, side, objective, batch, gallery, recorded):
     own, name = positives(batch), f"{side[:-1]}_embeddings"
     if objective is None:
         target = Target(None, own, clean=batch[f"reference_{name}"])
@@ -113,7 +114,7 @@ def _goal(model, side, objective, batch, gallery):
         clean=batch[f"clean_{name}"],
         symmetric=True,
     )
-    return Goal(target, objective)
+    return Goal(target, objective, recorded=recorded.get(side))
 
 
 def encode(model, terms, batch, encodes, training):

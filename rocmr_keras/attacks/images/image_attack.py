@@ -1,5 +1,8 @@
+import functools
+
 from rocmr_keras.attacks.attack import Attack
-from rocmr_keras.attacks.recorded_encoding import ImageLoss
+from rocmr_keras.attacks.recorded_encoding import EncodedLoss
+from rocmr_keras.attacks.recorded_encoding import RecordedEncoding
 
 
 class ImageAttack(Attack):
@@ -32,7 +35,11 @@ class ImageAttack(Attack):
     batch_keys = ("images",)
 
     def perturb(self, model, batch, goal):
-        loss_fn = ImageLoss(model, goal, goal.recorded)
+        loss_fn = EncodedLoss(functools.partial(model.encode_images, **goal.encoding), goal)
         # Only some attacks have an argument `start`.
         start = {"start": batch["start_images"]} if "start_images" in batch else {}
         return {"adversarial_images": self(batch["images"], loss_fn=loss_fn, **start)}
+
+    def record(self, model, batch):
+        encode = functools.partial(model.encode_images, training=False)
+        return RecordedEncoding(encode, batch["images"])

@@ -1,8 +1,8 @@
-from keras import ops
-
 from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.tokens.encoder_inputs import changeable
 from rocmr_keras.attacks.tokens.encoder_inputs import embedding_losses
+from rocmr_keras.attacks.tokens.encoder_inputs import float_embeddings
+from rocmr_keras.attacks.tokens.encoder_inputs import record_texts
 
 
 class EmbeddingAttack(Attack):
@@ -28,7 +28,12 @@ class EmbeddingAttack(Attack):
 
     def perturb(self, model, batch, goal):
         positions = changeable(model, batch)
-        # In half precision small steps would be rounded away.
-        embeddings = ops.cast(model.embed_tokens(batch["token_ids"]), "float32")
+        if goal.recorded is None:
+            embeddings = float_embeddings(model, batch)
+        else:
+            embeddings = goal.recorded.inputs
         found = self(embeddings, loss_fn=embedding_losses(model, batch, goal), positions=positions)
         return {"text_perturbation": found - embeddings}
+
+    def record(self, model, batch):
+        return record_texts(model, batch)

@@ -1,9 +1,14 @@
 """What attacks on texts need from a model: losses, positions and a vocabulary."""
 
+import functools
+
 import numpy as np
 from keras import ops
 
+from rocmr_keras.attacks.recorded_encoding import EncodedLoss
+from rocmr_keras.attacks.recorded_encoding import RecordedEncoding
 from rocmr_keras.attacks.tokens.vocabulary import Vocabulary
+from rocmr_keras.backend import discard_updates
 
 
 def embedding_losses(model, batch, goal):
@@ -20,12 +25,28 @@ def embedding_losses(model, batch, goal):
     """
     padding_mask = batch["padding_mask"]
 
-    def loss_fn(embeddings):
+    def encode(embeddings):
         copies = ops.shape(embeddings)[0] // ops.shape(padding_mask)[0]
         attended = ops.tile(padding_mask, (copies, 1))
-        return goal(model.encode_text_embeddings(embeddings, attended, **goal.encoding))
+        return model.encode_text_embeddings(embeddings, attended, **goal.encoding)
 
-    return loss_fn
+    return EncodedLoss(encode, goal)
+
+
+def float_embeddings(model, batch):
+    """Returns the token embeddings of the texts, float32 `(batch, length, dim)`."""
+    # In half precision small steps would be rounded away.
+    return ops.cast(model.embed_tokens(batch["token_ids"]), "float32")
+
+
+def record_texts(model, batch):
+    """Returns the `RecordedEncoding` of the clean texts, for an attack on their embeddings."""
+    encode = functools.partial(
+        model.encode_text_embeddings, padding_mask=batch["padding_mask"], training=False
+    )
+    with discard_updates():
+        inputs = float_embeddings(model, batch)
+    return RecordedEncoding(encode, inputs)
 
 
 def changeable(model, batch):
