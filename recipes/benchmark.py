@@ -88,10 +88,12 @@ def build_trainer(preset, model):
         idle = [name for name in ("images", "texts") if not terms.refers(name)]
         model.freeze(**dict.fromkeys(idle, "all"), similarity=True)
     attacks = {}
+    # As `training.py` has it.
+    options = {"keep_best": False, "random_start": not terms.constant_clean_images}
     if terms.attacks("images"):
-        attacks["image_attack"] = rk.attacks.PGD(8 / 255, FLAGS.num_steps, keep_best=False)
+        attacks["image_attack"] = rk.attacks.PGD(8 / 255, FLAGS.num_steps, **options)
     if terms.attacks("texts"):
-        embeddings = rk.attacks.EmbeddingPGD(0.5, FLAGS.num_steps, keep_best=False)
+        embeddings = rk.attacks.EmbeddingPGD(0.5, FLAGS.num_steps, **options)
         tokens = rk.attacks.TokenSubstitution(1, num_candidates=8)
         attacks["text_attack"] = {"embeddings": embeddings, "tokens": tokens}[FLAGS.text_attack]
     trainer = rk.RoCMR(model, terms=terms, **attacks)

@@ -64,16 +64,18 @@ def read_terms():
 
 def build_attacks(terms):
     """Returns the attacks that the terms train on, as arguments of `RoCMR`."""
+    # Where clean images are constants, the pass that gives them is also the first step of an
+    # attack that starts there.
+    options = {"keep_best": False, "random_start": not terms.constant_clean_images}
+    options["seed"] = FLAGS.seed
     attacks = {}
     if terms.attacks("images"):
-        attacks["image_attack"] = rk.attacks.PGD(
-            FLAGS.image_epsilon, FLAGS.image_steps, keep_best=False, seed=FLAGS.seed
-        )
+        attacks["image_attack"] = rk.attacks.PGD(FLAGS.image_epsilon, FLAGS.image_steps, **options)
     if not terms.attacks("texts"):
         return attacks
     if FLAGS.text_attack == "embeddings":
         attacks["text_attack"] = rk.attacks.EmbeddingPGD(
-            FLAGS.text_epsilon, FLAGS.text_steps, keep_best=False, seed=FLAGS.seed
+            FLAGS.text_epsilon, FLAGS.text_steps, **options
         )
     elif FLAGS.text_attack == "characters":
         attacks["text_attack"] = rk.attacks.CharacterChoice(seed=FLAGS.seed)
