@@ -103,12 +103,13 @@ class EncodedSplit:
     def attacker(self, modality, attack, objective, searched):
         """Returns a `QueryAttacker` with an attack that has run nothing yet.
 
-        Attacks that differ in budget and seed alone share one, and with it the compiled step.
+        Attacks that differ in budget, seed and first rank alone share one, and with it the
+        compiled step.
         """
-        parts = modality, objective, searched.embeddings.shape, self.batch_size
-        key = compiled_key(attack, *parts)
+        climbed = getattr(objective, "compiled_as", objective)
+        key = compiled_key(attack, modality, climbed, searched.embeddings.shape, self.batch_size)
         if key in self._attackers:
-            self._attackers[key].take(attack, searched)
+            self._attackers[key].take(attack, objective, searched)
             return self._attackers[key]
         attacker = QueryAttacker(self, modality, attack, objective, searched)
         if key is not None:

@@ -6,6 +6,7 @@ from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import auto_attack
 from rocmr_keras.evaluation import evaluate
+from rocmr_keras.evaluation.auto_attack_stages import RANKS
 from rocmr_keras.evaluation.auto_attack_stages import VERSIONS
 from rocmr_keras.evaluation.protocols import Both
 from rocmr_keras.reports import format_report
@@ -48,19 +49,24 @@ def test_no_single_attack_leaves_less(found, model, split):
 
 
 def test_the_stages_add_up(found):
+    """Each meets those who are right at its rank so far, and what it breaks is gone."""
     entry = found["attacks"]["auto query"]
     for direction in ("image_to_text", "text_to_image"):
         stages = [stage for stage in entry["stages"] if stage["direction"] == direction]
         count = entry[direction]["count"]
-        left = round(found["clean"][direction]["recall_at_10"] * count)
+        left = {k: round(found["clean"][direction][f"recall_at_{k}"] * count) for k in RANKS}
         for stage in stages:
-            assert stage["queries"] == left
-            left -= stage["broken"]
-        assert left == round(entry[direction]["recall_at_10"] * count)
+            first, tried = (stage["k"] or RANKS)[0], 0
+            if direction == "image_to_text" and first > 1:
+                tried = left[{5: 1, 10: 5}[first]]
+            assert stage["queries"] == left[10 if first == 1 else first] - tried
+            left = {k: left[k] - stage["lost"][str(k)] for k in RANKS}
+            assert stage["broken"] == stage["lost"]["10"]
+        assert left == {k: round(entry[direction][f"recall_at_{k}"] * count) for k in RANKS}
     names = [stage["attack"] for stage in entry["stages"]]
-    assert names == [
-        "APGD, contrastive", "substitution, contrastive", "APGD, margin", "substitution, margin"
-    ]  # fmt: skip
+    kinds = ["contrastive", *(f"margin at {ks}" for ks in ("1, 5, 10", "5, 10", "10"))]
+    assert names == [f"{attack}, {kind}" for kind in kinds for attack in ("APGD", "substitution")]
+    assert [stage["k"] for stage in entry["stages"][1::2]] == [None, [1, 5, 10], [5, 10], [10]]
 
 
 def test_protocols_stay_apart_in_the_table(found):

@@ -115,13 +115,13 @@ class GroupBatch:
         of_texts = objective(texts, self._text_target(images))
         return self._mean(of_images, "image") + self._mean(of_texts, "text")
 
-    def keep_better(self, best, best_losses, state):
-        """Takes the whole state of each group whose loss is higher.
+    def keep_better(self, best, best_losses, state, objective="margin"):
+        """Takes the whole state of each group whose loss is higher, see `losses`.
 
         Returns:
             Tuple of the better state and its losses `(num_groups,)`.
         """
-        losses = self.losses(state)
+        losses = self.losses(state, objective)
         better = ops.logical_and(losses > best_losses, ops.isfinite(losses))
         of_images = ops.take(better, self.batch["image_groups"])
         of_texts = ops.take(better, self.batch["text_groups"])

@@ -4,10 +4,15 @@ import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
 from rocmr_keras.attacks import StringAttack
+from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.evaluation.encoding.embeddings import load_queries
 from rocmr_keras.evaluation.encoding.strings import attack_strings
 from rocmr_keras.metrics.directions import across
 from rocmr_keras.padded_batches import in_batches
+
+# A batch of few queries may be an eighth of a full one: an attack of many steps takes longer
+# than to compile it for one size more.
+_HALVINGS = 3
 
 
 def encode_attacked(
@@ -74,18 +79,21 @@ class QueryAttacker:
 
     def __init__(self, encoded, modality, attack, objective, searched):
         self.encoded = encoded
+        self.objective = objective
         self.relevance = searched.relevance
         self.encoder = QueryEncoder(encoded.model, modality, attack, objective, searched.embeddings)
 
-    def take(self, attack, searched):
+    def take(self, attack, objective, searched):
         """Becomes the attacker of another budget or seed, as it would be if made anew.
 
         Args:
             attack: An `Attack` that has run nothing yet, of the same `compiled_key`.
+            objective: The same, or one that differs in its first rank.
             searched: A `SearchedGallery` of as many items.
         """
-        own = self.encoder.attack
-        own.epsilon_scale.assign(attack.epsilon / own.epsilon)
+        own, self.objective = self.encoder.attack, objective
+        if _scales(own):
+            own.epsilon_scale.assign(attack.epsilon / own.epsilon)
         own.seed_generator.state.assign(attack.seed_generator.state)
         own.reset_counts()
         self.encoder.gallery.assign(searched.embeddings)
@@ -114,14 +122,15 @@ class QueryAttacker:
             rows = queries[chosen]
             batch = load_queries(encoded.model, encoded.split, modality, rows)
             batch.update(self.relevance.ground_truth(rows))
+            batch.update(_first_rank(self.objective, len(rows)))
             if starts is not None:
                 batch["start_images"] = starts[rows]
             # Dropped here, not at the end: the images of a whole split may not fit in memory.
             found = self.encoder.predict_on_batch(batch)
             return found if keep_inputs else {"embeddings": found["embeddings"]}
 
-        batch_size = min(encoded.batch_size, len(queries))
-        return in_batches(step, len(queries), batch_size, encoded.verbose)
+        size = encoded.batch_size
+        return in_batches(step, len(queries), size, encoded.verbose, halvings=_HALVINGS)
 
 
 def compiled_key(attack, *others):
@@ -131,10 +140,25 @@ def compiled_key(attack, *others):
         attack: An `Attack`.
         *others: Whatever else the step depends on, hashable.
     """
-    config = attack.describe()
-    epsilon, _ = config.pop("epsilon", 0), config.pop("seed")
-    # A subclass may scale otherwise. A step of a given size does not grow with the budget.
-    scales = vars(type(attack)).get("scales_epsilon", False)
-    if not scales or not epsilon or config.get("step_size") is not None:
+    # What an attack of another kind remembers, the next one would find.
+    if not _scales(attack) and type(attack) is not TokenSubstitution:
         return None
+    config = attack.describe()
+    del config["seed"]
+    if _scales(attack):
+        del config["epsilon"]
     return type(attack), json.dumps(config, sort_keys=True, default=str), *others
+
+
+def _scales(attack):
+    """Whether the attack is that of another budget with another `epsilon_scale`."""
+    # A subclass may scale otherwise. A step of a given size does not grow with the budget.
+    declared = vars(type(attack)).get("scales_epsilon", False)
+    sized = getattr(attack, "step_size", None) is not None
+    return bool(declared and attack.epsilon and not sized)
+
+
+def _first_rank(objective, count):
+    """What a batch brings where an objective begins at some rank: one trace for all of them."""
+    first = getattr(objective, "first", None)
+    return {} if first is None else {"first_rank": np.full(count, first, "int32")}

@@ -39,6 +39,11 @@ class Both(Protocol):
         self.schedule = schedule
         self.groups_per_batch = groups_per_batch
 
+    @property
+    def default_objective(self):
+        # It decides by the margin too which state of a group is the better one.
+        return "margin" if self.schedule == "alternating" else "contrastive"
+
     def check(self, image_attack, text_attack, objective):
         super().check(image_attack, text_attack, objective)
         # Its constructor refuses what does not fit, before anything is encoded.

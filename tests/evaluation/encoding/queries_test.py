@@ -118,7 +118,10 @@ def test_a_step_of_given_size_is_not_shared():
     assert compiled_key(PGD(0.1, seed=1), "images") == compiled_key(PGD(0.2, seed=2), "images")
     assert compiled_key(PGD(0.1), "images") != compiled_key(PGD(0.1), "texts")
     assert compiled_key(PGD(0.1, num_steps=3)) != compiled_key(PGD(0.1, num_steps=4))
-    assert compiled_key(PGD(0.0)) is None and compiled_key(TokenSubstitution()) is None
+    assert compiled_key(PGD(0.0)) is None and compiled_key(EmbeddingPGD(0.0, 1)) is None
+    searches = TokenSubstitution(seed=1), TokenSubstitution(seed=2), TokenSubstitution(2)
+    first, again, other = map(compiled_key, searches)
+    assert first == again != other and first is not None
 
 
 def test_a_shared_step_is_compiled_for_every_budget(encoded):
