@@ -104,14 +104,14 @@ class Ensemble:
     def _attack_both(self, stage):
         # Without a schedule all queries search one attacked gallery: none can be left out.
         met = {direction: self.clean[direction].queries for direction in CROSS_MODAL}
-        ids = None
+        options = {}
         if stage.threat.protocol.schedule is not None:
             met = {direction: self._met(stage, direction) for direction in CROSS_MODAL}
-            ids = self._ids(met)
-            if not ids.size:
+            options = {"ids": self._ids(met), "keep_seen": True}
+            if not options["ids"].size:
                 yield from ((direction, self._before(direction), 0) for direction in CROSS_MODAL)
                 return
-        result = stage.threat.protocol.run(self.encoded, stage.threat, ids)
+        result = stage.threat.protocol.run(self.encoded, stage.threat, **options)
         for direction, ranking in result.rankings.items():
             yield direction, ranking, met[direction].size
 

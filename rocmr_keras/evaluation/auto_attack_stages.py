@@ -19,9 +19,7 @@ VERSIONS = {
 RANKS = (1, 5, 10)
 
 
-class Stage(
-    collections.namedtuple("Stage", "name threat lowest highest", defaults=(1, RANKS[-1]))
-):
+class Stage(collections.namedtuple("Stage", "name threat lowest highest", defaults=(1, RANKS[-1]))):
     """One attack of the ensemble, and which queries it meets.
 
     Args:

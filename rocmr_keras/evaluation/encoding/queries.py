@@ -10,8 +10,8 @@ from rocmr_keras.evaluation.encoding.strings import attack_strings
 from rocmr_keras.metrics.directions import across
 from rocmr_keras.padded_batches import in_batches
 
-# A batch of few queries may be an eighth of a full one: an attack of many steps takes longer
-# than to compile it for one size more.
+# A batch of few queries may be as small as an eighth of a full one. Compiling for a size more
+# takes seconds, a full batch under an attack of many steps on a large model takes minutes.
 _HALVINGS = 3
 
 
@@ -100,7 +100,7 @@ class QueryAttacker:
         self.relevance = searched.relevance
 
     def run(self, queries=None, starts=None, keep_inputs=True):
-        """Attacks queries in batches of one size, so that one trace serves them all.
+        """Attacks queries in batches of one size or few, so that few traces serve them all.
 
         Args:
             queries: As in `encode_attacked`.
@@ -113,8 +113,9 @@ class QueryAttacker:
             Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`.
         """
         encoded, modality = self.encoded, self.encoder.side
+        count = len(encoded.embeddings(modality))
         if queries is None:
-            queries = np.arange(len(encoded.embeddings(modality)))
+            queries = np.arange(count)
         # Lists do not take an array as an index.
         queries = np.asarray(queries)
 
@@ -129,7 +130,8 @@ class QueryAttacker:
             found = self.encoder.predict_on_batch(batch)
             return found if keep_inputs else {"embeddings": found["embeddings"]}
 
-        size = encoded.batch_size
+        # Not the number of queries: stages that meet ever fewer would be compiled each time.
+        size = min(encoded.batch_size, count)
         return in_batches(step, len(queries), size, encoded.verbose, halvings=_HALVINGS)
 
 
