@@ -340,7 +340,7 @@ def get(identifier):
         identifier: A name (`"contrastive"`, `"similarity"`, `"margin"`,
             `"margin_ratio"`, `"target_similarity"`, `"embedding_distance"`,
             `"embedding_kl"`, `"positives_kl"`) or a callable
-            `(embeddings, target) -> losses`, which is returned as it is.
+            `(embeddings, target) -> losses`, such as a `MarginAtK`, which is returned as it is.
 
     Raises:
         ValueError: If it is neither.

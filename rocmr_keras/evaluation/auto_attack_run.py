@@ -31,8 +31,9 @@ def auto_attack(
       these margins.
     - Text queries: `TokenSubstitution` on the same objectives.
     - With both budgets both sides are attacked too: first all captions, then all images against
-      them, and finally each image together with its captions, by `Alternating`, on
-      those groups in which a query is still among the first ten.
+      them, and finally each image together with its captions, by `Alternating` on the same
+      margins, on those groups in which a query is still among the first ten. A query
+      counts by the worst of all states of its group that this search has compared.
 
     Args:
         model: A `DualEncoder` with a preprocessor, or an `Adapter`.
