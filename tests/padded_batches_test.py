@@ -22,3 +22,15 @@ def test_the_last_batch_is_filled_up_with_its_own_examples():
     seen = []
     in_batches(lambda positions: seen.append(positions) or {"x": positions}, 8, 5)
     assert seen[-1].tolist() == [5, 6, 7, 5, 6]
+
+
+@pytest.mark.parametrize("count, sizes", [(8, [8]), (11, [8, 4]), (10, [8, 2]), (3, [4]), (7, [8])])
+def test_the_last_batch_may_be_a_part_of_a_full_one(count, sizes):
+    seen = []
+
+    def step(positions):
+        seen.append(len(positions))
+        return {"x": positions}
+
+    found = in_batches(step, count, 8, halvings=2)
+    assert seen == sizes and found["x"].tolist() == list(range(count))

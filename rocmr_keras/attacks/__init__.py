@@ -10,6 +10,8 @@ from rocmr_keras.attacks.images.random_noise import RandomNoise
 from rocmr_keras.attacks.images.square import Square
 from rocmr_keras.attacks.objectives import Target
 from rocmr_keras.attacks.query_encoder import QueryEncoder
+from rocmr_keras.attacks.rank_margins import MarginAtK
+from rocmr_keras.attacks.rank_margins import MarginsInTurn
 from rocmr_keras.attacks.strings.candidate_edits import CharacterDraws
 from rocmr_keras.attacks.strings.character_edits import CharacterEdits
 from rocmr_keras.attacks.strings.masked_word_substitution import MaskedWordSubstitution
@@ -39,6 +41,8 @@ __all__ = [
     "EmbeddingPGD",
     "Goal",
     "ImageAttack",
+    "MarginAtK",
+    "MarginsInTurn",
     "MaskedWordSubstitution",
     "NearestNeighbors",
     "PGD",

@@ -12,6 +12,11 @@ from keras import ops
 
 # Stands for minus infinity, which would turn differences and gradients into NaN.
 _FAR = -1e9
+# Taken for the similarity of an item that is not there: lower than any cosine, yet so near
+# that the mean over several queries is not lost in rounding.
+NO_ITEM = -2.0
+# As in `rocmr_keras.metrics`: similarities closer than this are a tie.
+_TIE = 1e-6
 
 
 class Target:
@@ -33,9 +38,20 @@ class Target:
         excluded: Boolean tensor `(batch, items)`, items that count neither way, such as the
             example itself, or `None`. Their similarity is taken for the lowest, -1.
             Defaults to `None`.
+        first_rank: Integer tensor `(batch,)`, where `MarginsInTurn` begins, or `None` for
+            what it says itself. Defaults to `None`.
     """
 
-    def __init__(self, gallery, positives, scale=1.0, clean=None, symmetric=False, excluded=None):
+    def __init__(
+        self,
+        gallery,
+        positives,
+        scale=1.0,
+        clean=None,
+        symmetric=False,
+        excluded=None,
+        first_rank=None,
+    ):
         if symmetric and clean is None:
             raise ValueError(
                 "`symmetric=True` needs the clean embeddings of the batch. "
@@ -47,6 +63,7 @@ class Target:
         self.clean = clean
         self.symmetric = symmetric
         self.excluded = excluded
+        self.first_rank = first_rank
 
     def similarities(self, embeddings):
         """Returns cosine similarities, shape `(n, batch, items)`."""
@@ -123,30 +140,51 @@ def similarity(embeddings, target):
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 def margin(embeddings, target):
-    """Best wrong similarity minus best right one: positive means recall@1 is lost.
+    """Best wrong similarity minus best right one: from 0 on recall@1 is lost.
 
     Its sign tells recall@1 exactly, whatever the temperature, but its gradient comes from
-    two items of the gallery only.
+    two items of the gallery only. For recall at other ranks see `MarginAtK`.
 
     Args:
         embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
         target: A `Target`.
 
     Returns:
-        Float tensor `(n * batch,)`, between -2 and 2.
+        Float tensor `(n * batch,)`, between -2 and 2; below -1 where no item is wrong.
+    """
+    right, wrong = right_and_wrong(embeddings, target)
+    return ops.reshape(ops.max(wrong, axis=-1) - right, (-1,))
+
+
+def right_and_wrong(embeddings, target):
+    """Returns what decides the rank: the best right similarity, and all wrong ones.
+
+    Args:
+        embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
+        target: A `Target`.
+
+    Returns:
+        Tuple of the similarity of the best right item `(n, batch)`, and of all items
+        `(n, batch, items)`, with -2 in place of one that is not wrong. Where nothing is
+        right, the first is -2 too.
     """
     similarities = target.similarities(embeddings)
-    wrong = ops.max(ops.where(target.positives, _FAR, similarities), axis=-1)
-    right = ops.max(ops.where(target.positives, similarities, _FAR), axis=-1)
-    return ops.reshape(wrong - right, (-1,))
+    right = ops.max(ops.where(target.positives, similarities, NO_ITEM), axis=-1)
+    not_wrong = target.positives
+    if target.excluded is not None:
+        not_wrong = ops.logical_or(not_wrong, target.excluded)
+    return right, ops.where(not_wrong, NO_ITEM, similarities)
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 def margin_ratio(embeddings, target):
-    """`margin` divided by the gap between the first and the third item: DLR for retrieval.
+    """`margin` divided by the gap between the first and the third similarity: DLR for retrieval.
 
     Neither the temperature nor any other scaling of the similarities changes it, so a
-    model cannot hide behind a saturated loss.
+    model cannot hide behind a saturated loss. Items that tie count as one: were the third a
+    copy of the second, the ratio would be -1 for every query that is right, without a
+    gradient, and were all three equal, it would have no value. Where there are no three
+    different similarities it is the margin itself.
 
     Args:
         embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
@@ -168,9 +206,22 @@ def margin_ratio(embeddings, target):
             "`margin_ratio` needs a gallery of at least 3 items. "
             f"Received: a gallery of {items}. Use 'margin'."
         )
-    top, _ = ops.top_k(target.similarities(embeddings), 3)
-    gap = ops.reshape(top[..., 0] - top[..., 2], (-1,))
-    return margin(embeddings, target) / (gap + 1e-12)
+    gap = _gap_to_the_third(target.similarities(embeddings))
+    return margin(embeddings, target) / ops.reshape(gap, (-1,))
+
+
+def _gap_to_the_third(similarities):
+    first = ops.max(similarities, axis=-1, keepdims=True)
+    second = _best_below(similarities, first)
+    third = _best_below(similarities, second)
+    # 1, not a small number, where nothing is third: the quotient would explode.
+    return ops.where(third > _FAR / 2, first - third, 1.0)
+
+
+def _best_below(similarities, limit):
+    """The best of the similarities that do not tie with the limit."""
+    below = ops.where(similarities < limit - _TIE, similarities, _FAR)
+    return ops.max(below, axis=-1, keepdims=True)
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -289,7 +340,7 @@ def get(identifier):
         identifier: A name (`"contrastive"`, `"similarity"`, `"margin"`,
             `"margin_ratio"`, `"target_similarity"`, `"embedding_distance"`,
             `"embedding_kl"`, `"positives_kl"`) or a callable
-            `(embeddings, target) -> losses`, which is returned as it is.
+            `(embeddings, target) -> losses`, such as a `MarginAtK`, which is returned as it is.
 
     Raises:
         ValueError: If it is neither.

@@ -43,7 +43,8 @@ class QueryEncoder(AdversarialSteps, keras.Model):
         batch: Batch dict of the queries. With an attack also `positives`, boolean
             `(batch, items)`, the items that are right, or `image_ids`, where there are
             `gallery_ids`; and perhaps `excluded`, boolean `(batch, items)`, items that are
-            neither right nor wrong, and `start_images`, where an attack on images begins.
+            neither right nor wrong; `first_rank`, integer `(batch,)`, where `MarginsInTurn`
+            begins; and `start_images`, where an attack on images does.
 
     Returns:
         Dict with `embeddings`, `(batch, dim)`, and what the attack found:
@@ -117,6 +118,7 @@ class QueryEncoder(AdversarialSteps, keras.Model):
             scale=self.dual_encoder.scale(),
             clean=clean,
             excluded=batch.get("excluded"),
+            first_rank=batch.get("first_rank"),
         )
 
     def _constant(self, name, value, dtype):

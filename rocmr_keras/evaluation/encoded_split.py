@@ -108,14 +108,15 @@ class EncodedSplit:
     def attacker(self, modality, attack, objective, searched):
         """Lends a `QueryAttacker` with an attack that has run nothing yet.
 
-        Attacks that differ in budget and seed alone share a compiled step, also with later
-        evaluations of the model.
+        Attacks that differ in budget, seed and first rank alone share a compiled step, also with
+        later evaluations of the model.
         """
         parts = modality, attack, objective, searched
-        key = compiled_key(attack, modality, objective, searched.embeddings.shape, self.batch_size)
+        climbed = getattr(objective, "compiled_as", objective)
+        key = compiled_key(attack, modality, climbed, searched.embeddings.shape, self.batch_size)
         with self._encoders.borrow(key, lambda: make_encoder(self, *parts)) as encoder:
             start_anew(encoder, attack, searched)
-            yield QueryAttacker(self, encoder, searched.relevance)
+            yield QueryAttacker(self, encoder, searched.relevance, objective)
 
     def rank(self, direction, queries=None, gallery=None, matches=None, only=None):
         """Returns the `Ranking` of a direction; what is not given is clean."""

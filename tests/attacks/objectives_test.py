@@ -11,6 +11,7 @@ from keras import ops
 import rocmr_keras
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import objectives
+from rocmr_keras.backend import value_and_grad
 
 NAMES = [
     "contrastive",
@@ -202,6 +203,34 @@ def test_the_margin_ratio_ignores_the_scale_and_needs_three_items(target):
     small = Target(target.gallery[:2], np.eye(3, 2, dtype=bool))
     with pytest.raises(ValueError, match="Received: a gallery of 2. Use 'margin'"):
         objectives.margin_ratio(embeddings, small)
+
+
+def test_the_margin_ratio_where_items_tie():
+    """Copies of an item count once; else a right query's ratio were -1 whatever it is."""
+    rows = [[1, 0, 0, 0], [0.6, 0.8, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 1, 0]]
+    gallery, own = np.array(rows, "float32"), np.array([[True, False, False, False]])
+    embedding = np.array([[0.9, 0.3, 0.2, 0.1]], "float32")
+    target = Target(ops.convert_to_tensor(gallery), own)
+    losses, gradient = value_and_grad(lambda x: objectives.margin_ratio(x, target))(
+        ops.convert_to_tensor(embedding)
+    )
+    expected = (0.78 - 0.9) / (0.9 - 0.2)
+    np.testing.assert_allclose(ops.convert_to_numpy(losses), [expected], rtol=1e-4)
+    assert np.abs(ops.convert_to_numpy(gradient)).max() > 0.01
+
+
+@pytest.mark.parametrize("different", [1, 2])
+def test_the_margin_ratio_without_three_different_items(different):
+    gallery = unit_rows(0, 4)
+    gallery[different:] = gallery[different - 1]
+    target = Target(ops.convert_to_tensor(gallery), np.array([[True, False, False, False]]))
+    embedding = ops.convert_to_tensor(unit_rows(1, 1))
+    losses, gradient = value_and_grad(lambda x: objectives.margin_ratio(x, target))(embedding)
+    expected = objectives.margin(embedding, target)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(losses), ops.convert_to_numpy(expected), atol=1e-6
+    )
+    assert np.isfinite(ops.convert_to_numpy(gradient)).all()
 
 
 def test_missing_clean_embeddings(target):

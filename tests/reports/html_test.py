@@ -184,7 +184,11 @@ def test_a_curve_may_be_given(report, read):
 
 def test_stages_of_auto_attack_and_audit(report, read):
     stage = {"attack": "APGD, margin", "direction": "image_to_text", "queries": 8, "broken": 2}
-    run = {**report["attacks"]["pgd"], "stages": [stage, {**stage, "queries": 0, "broken": 0}]}
+    lost = {"lost": {"1": 4, "5": 3, "10": 2}}
+    run = {
+        **report["attacks"]["pgd"],
+        "stages": [stage, {**stage, "queries": 0, "broken": 0}, {**stage, **lost}],
+    }
     check = {"verdict": "pass", "figure": 0.25, "explanation": "Because."}
     audit = {"checks": {"more_steps": check}, "budget": {"num_queries": 77}}
     page = read({**report, "attacks": {"auto query": run}, "audit": audit})
@@ -192,6 +196,7 @@ def test_stages_of_auto_attack_and_audit(report, read):
     assert stages[1:] == [
         ["APGD, margin", "image→text", "8", "2", "25.0 %"],
         ["APGD, margin", "image→text", "0", "0", "–"],
+        ["APGD, margin", "image→text", "8", "4 / 3 / 2", "25.0 %"],
     ]
     assert "more steps" in page.texts and "0.2500" in page.texts
     assert "All 1 checks passed, which proves nothing; a failure would." in page.texts

@@ -46,7 +46,7 @@ def check_schedule(name):
         )
 
 
-def build(schedule, image_attack, text_attack, objective="contrastive"):
+def build(schedule, image_attack, text_attack, objective=None):
     """Builds a joint attack by name.
 
     Args:
@@ -54,8 +54,9 @@ def build(schedule, image_attack, text_attack, objective="contrastive"):
             `"alternating"`.
         image_attack: An `ImageAttack`.
         text_attack: A `TokenAttack`.
-        objective: String or callable, what `"separate"` and `"sequential"` maximise; the
-            others have objectives of their own. Defaults to `"contrastive"`.
+        objective: String or callable, what `"separate"`, `"sequential"` and the rounds of
+            `"alternating"` maximise, or `None` for what each of them does by default; the others
+            have objectives of their own. Defaults to `None`.
 
     Returns:
         A `JointAttack`.
@@ -64,5 +65,6 @@ def build(schedule, image_attack, text_attack, objective="contrastive"):
         ValueError: If the schedule is unknown, or an attack is of another kind.
     """
     check_schedule(schedule)
-    options = {"objective": objective} if schedule in ("separate", "sequential") else {}
+    takes_it = schedule in ("separate", "sequential", "alternating")
+    options = {"objective": objective} if takes_it and objective is not None else {}
     return _SCHEDULES[schedule](image_attack, text_attack, **options)

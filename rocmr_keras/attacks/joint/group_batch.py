@@ -38,6 +38,10 @@ class GroupBatch:
             batch or, for padding, the row that it repeats. Likewise `text_ids` and so on.
         galleries: `Galleries` of tensors.
         num_groups: Integer, groups in a batch.
+
+    Attributes:
+        seen: List of tuples of image embeddings `(images, dim)` and text embeddings
+            `(texts, dim)`, one for each state that `keep_better` has looked at.
     """
 
     def __init__(self, model, batch, galleries, num_groups):
@@ -45,6 +49,7 @@ class GroupBatch:
         self.batch = batch
         self.galleries = galleries
         self.num_groups = num_groups
+        self.seen = []
         self._own_texts = _equal(batch["image_ids"], galleries.text_ids)
         self._own_images = _equal(batch["text_ids"], galleries.image_ids)
 
@@ -109,19 +114,26 @@ class GroupBatch:
             state: Dict of `images` and `token_ids`.
             objective: String or callable. Defaults to `"margin"`.
         """
+        return self._losses(*self._encode(state), objective)
+
+    def _encode(self, state):
+        return self.encode_images(state["images"]), self.encode_texts(state["token_ids"])
+
+    def _losses(self, images, texts, objective):
         objective = objectives.get(objective)
-        images, texts = self.encode_images(state["images"]), self.encode_texts(state["token_ids"])
         of_images = objective(images, self._image_target(texts))
         of_texts = objective(texts, self._text_target(images))
         return self._mean(of_images, "image") + self._mean(of_texts, "text")
 
-    def keep_better(self, best, best_losses, state):
-        """Takes the whole state of each group whose loss is higher.
+    def keep_better(self, best, best_losses, state, objective="margin"):
+        """Takes the whole state of each group whose loss is higher, see `losses`.
 
         Returns:
             Tuple of the better state and its losses `(num_groups,)`.
         """
-        losses = self.losses(state)
+        embeddings = self._encode(state)
+        self.seen.append(embeddings)
+        losses = self._losses(*embeddings, objective)
         better = ops.logical_and(losses > best_losses, ops.isfinite(losses))
         of_images = ops.take(better, self.batch["image_groups"])
         of_texts = ops.take(better, self.batch["text_groups"])

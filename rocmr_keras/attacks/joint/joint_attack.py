@@ -17,9 +17,15 @@ class JointAttack(keras.layers.Layer):
         image_attack: An `ImageAttack`.
         text_attack: A `TokenAttack`.
 
+    Attributes:
+        group_objective: String or callable, what tells which of two states of a group is the
+            worse one for the model.
+
     Raises:
         ValueError: If an attack is of another kind.
     """
+
+    group_objective = "margin"
 
     def __init__(self, image_attack, text_attack, **kwargs):
         # It only passes on what its attacks compute in float32.
@@ -37,11 +43,13 @@ class JointAttack(keras.layers.Layer):
             groups: A `GroupBatch`.
 
         Returns:
-            Tuple of the state, a dict of `images` and `token_ids`, and the losses of the
+            Tuple of the state, a dict of `images` and `token_ids`, and the margins of the
             groups, `(num_groups,)`. A group that is worse off than clean stays clean.
         """
-        clean = groups.clean()
-        return groups.keep_better(clean, groups.losses(clean), self.search(groups))
+        judge, clean = self.group_objective, groups.clean()
+        losses = groups.losses(clean, judge)
+        found, _ = groups.keep_better(clean, losses, self.search(groups), judge)
+        return found, groups.losses(found)
 
     def stalled_shares(self):
         """Returns the share of stalled gradients, by side."""

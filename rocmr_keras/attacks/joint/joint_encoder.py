@@ -24,7 +24,9 @@ class JointEncoder(AdversarialSteps, keras.Model):
 
     Returns:
         Dict of `image_embeddings`, `text_embeddings`, `adversarial_images`,
-        `adversarial_token_ids` and `losses` `(num_groups,)`.
+        `adversarial_token_ids` and `losses` `(num_groups,)`; and `seen_image_embeddings`
+        `(images, states, dim)` and `seen_text_embeddings`, of all states that the search has
+        compared.
     """
 
     def __init__(self, model, attack, clean, num_groups):
@@ -51,6 +53,8 @@ class JointEncoder(AdversarialSteps, keras.Model):
             "adversarial_images": found["images"],
             "adversarial_token_ids": found["token_ids"],
             "losses": losses,
+            "seen_image_embeddings": ops.stack([images for images, _ in groups.seen], axis=1),
+            "seen_text_embeddings": ops.stack([texts for _, texts in groups.seen], axis=1),
         }
 
     def call(self, found):

@@ -6,7 +6,7 @@ from rocmr_keras.evaluation.encoding.embeddings import Embeddings
 from rocmr_keras.evaluation.encoding.embeddings import load_queries
 
 
-def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=True):
+def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=True, keep_seen=False):
     """Attacks every image together with its captions and encodes what was found.
 
     Args:
@@ -18,13 +18,15 @@ def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=Tru
             to `None`.
         keep_inputs: Boolean, whether to return the attacked images and tokens as well as
             their embeddings; thousands of images take gigabytes. Defaults to `True`.
+        keep_seen: Boolean, whether to return the embeddings of all states that the search has
+            compared as well. Defaults to `False`.
 
     Returns:
         Dict of `embeddings`, the `Embeddings` of the split, clean where an id is not
         attacked; `adversarial_images`, float `(images, height, width, 3)`, and
-        `adversarial_token_ids`, integer `(texts, length)`, zero there; `ids`, integer
-        `(groups,)`; `losses`, float `(groups,)`, the margin of each group; and
-        `stalled_shares`.
+        `adversarial_token_ids`, integer `(texts, length)`, zero there; `seen`, a list of
+        `Embeddings`; `ids`, integer `(groups,)`; `losses`, float `(groups,)`, the margin
+        of each group; and `stalled_shares`.
     """
     clean = encoded.clean
     ids = np.unique(clean.image_ids if ids is None else ids)
@@ -34,7 +36,7 @@ def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=Tru
     # A joint attack has no `fresh`; the copy's seeds are where they began.
     attack = type(attack).from_config(attack.get_config())
     encoder = JointEncoder(encoded.model, attack, clean, groups_per_batch)
-    found = _Found(clean, keep_inputs)
+    found = _Found(clean, keep_inputs, keep_seen)
     bar = keras.utils.Progbar(len(batches), verbose=encoded.verbose, unit_name="batch")
     for groups, images, texts in zip(batches, rows["image"], rows["text"]):
         filled = _fill(images, rows["image"]), _fill(texts, rows["text"])
@@ -47,14 +49,16 @@ def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=Tru
 class _Found:
     """What the batches found, put back into the order of the split."""
 
-    def __init__(self, clean, keep_inputs):
+    def __init__(self, clean, keep_inputs, keep_seen):
         self.clean = clean
         self.keep_inputs = keep_inputs
+        self.keep_seen = keep_seen
         # Copies: what no batch attacks stays clean, and `clean` itself is used again.
         self.parts = {
             "image_embeddings": np.array(clean.images),
             "text_embeddings": np.array(clean.texts),
         }
+        self.seen = []
         self.losses = []
 
     def add(self, result, images, texts, num_groups):
@@ -63,7 +67,24 @@ class _Found:
         if self.keep_inputs:
             self._put("adversarial_images", result, images)
             self._put("adversarial_token_ids", result, texts)
+        if self.keep_seen:
+            self._add_seen(result, images, texts)
         self.losses.append(result["losses"][:num_groups])
+
+    def _add_seen(self, result, images, texts):
+        names = ("seen_image_embeddings", "seen_text_embeddings")
+        found = [np.asarray(result[name]) for name in names]
+        clean = self.clean
+        # Copies: what no batch attacks stays clean in every state.
+        self.seen = self.seen or [
+            Embeddings(
+                np.array(clean.images), np.array(clean.texts), clean.image_ids, clean.text_ids
+            )
+            for _ in range(found[0].shape[1])
+        ]
+        for state, embeddings in enumerate(self.seen):
+            embeddings.images[images] = found[0][: len(images), state]
+            embeddings.texts[texts] = found[1][: len(texts), state]
 
     def _put(self, name, result, rows):
         value = np.asarray(result[name])
@@ -78,6 +99,7 @@ class _Found:
         return {
             "embeddings": Embeddings(*embeddings, clean.image_ids, clean.text_ids),
             **self.parts,
+            **({"seen": self.seen} if self.keep_seen else {}),
             "ids": ids,
             "losses": np.concatenate(self.losses),
         }

@@ -9,6 +9,10 @@ from rocmr_keras.evaluation.encoding.strings import attack_strings
 from rocmr_keras.metrics.directions import across
 from rocmr_keras.padded_batches import in_batches
 
+# A batch of few queries may be as small as an eighth of a full one. Compiling for a size more
+# takes seconds, a full batch under an attack of many steps on a large model takes minutes.
+_HALVINGS = 3
+
 
 def encode_attacked(
     encoded,
@@ -68,15 +72,18 @@ class QueryAttacker:
         encoded: An `EncodedSplit`.
         encoder: A `QueryEncoder` with the attack and the gallery that is attacked against.
         relevance: The `Relevance` of the queries to that gallery.
+        objective: The objective of the encoder, or one that begins at another rank. Defaults to
+            `None`: the encoder's own.
     """
 
-    def __init__(self, encoded, encoder, relevance):
+    def __init__(self, encoded, encoder, relevance, objective=None):
         self.encoded = encoded
         self.encoder = encoder
         self.relevance = relevance
+        self.objective = objective
 
     def run(self, queries=None, starts=None, keep_inputs=True):
-        """Attacks queries in batches of one size, so that one trace serves them all.
+        """Attacks queries in batches of one size or few, so that few traces serve them all.
 
         Args:
             queries: As in `encode_attacked`.
@@ -89,8 +96,9 @@ class QueryAttacker:
             Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`.
         """
         encoded, modality = self.encoded, self.encoder.side
+        count = len(encoded.embeddings(modality))
         if queries is None:
-            queries = np.arange(len(encoded.embeddings(modality)))
+            queries = np.arange(count)
         # Lists do not take an array as an index.
         queries = np.asarray(queries)
 
@@ -98,14 +106,16 @@ class QueryAttacker:
             rows = queries[chosen]
             batch = load_queries(encoded.model, encoded.split, modality, rows)
             batch.update(self.relevance.ground_truth(rows))
+            batch.update(_first_rank(self.objective, len(rows)))
             if starts is not None:
                 batch["start_images"] = starts[rows]
             # Dropped here, not at the end: the images of a whole split may not fit in memory.
             found = self.encoder.predict_on_batch(batch)
             return found if keep_inputs else {"embeddings": found["embeddings"]}
 
-        batch_size = min(encoded.batch_size, len(queries))
-        return in_batches(step, len(queries), batch_size, encoded.verbose)
+        # Not the number of queries: stages that meet ever fewer would be compiled each time.
+        size = min(encoded.batch_size, count)
+        return in_batches(step, len(queries), size, encoded.verbose, halvings=_HALVINGS)
 
 
 def make_encoder(encoded, modality, attack, objective, searched):
@@ -154,3 +164,9 @@ def _scales(attack):
     # A subclass may scale otherwise. A step of a given size does not grow with the budget.
     scales = vars(type(attack)).get("scales_epsilon", False)
     return bool(scales and attack.epsilon and getattr(attack, "step_size", None) is None)
+
+
+def _first_rank(objective, count):
+    """What a batch brings where an objective begins at some rank: one trace for all of them."""
+    first = getattr(objective, "first", None)
+    return {} if first is None else {"first_rank": np.full(count, first, "int32")}

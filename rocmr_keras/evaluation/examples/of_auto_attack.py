@@ -39,7 +39,7 @@ def auto_attack_failures(model, split, report, count=3, batch_size=64, verbose=0
     """
     _check(report, split)
     run = report["attacks"]["auto query"]
-    threats = dict(query_stages(run["budget"]))
+    threats = {stage.name: stage.threat for stage in query_stages(run["budget"])}
     encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
     failures = {}
     for direction, listed in run["worst"].items():

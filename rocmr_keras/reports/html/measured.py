@@ -17,7 +17,8 @@ def stages(label, report):
         element("h2", _titled("Stages of AutoAttack", label)),
         element(
             "p",
-            "How many queries met each attack, and how many of them it put out of the first ten.",
+            "How many queries met each attack, how many lost rank 1, 5 and 10 to it, and the share "
+            "that it put out of the first ten.",
             class_="note",
         ),
         [_stages(name, run) for name, run in runs.items()],
@@ -25,7 +26,7 @@ def stages(label, report):
 
 
 def _stages(name, run):
-    head = ["attack", "direction", "queries", "put out", "share"]
+    head = ["attack", "direction", "queries", "lost", "share"]
     rows = []
     for stage in run["stages"]:
         share = stage["broken"] / stage["queries"] if stage["queries"] else None
@@ -34,7 +35,7 @@ def _stages(name, run):
                 stage["attack"],
                 ARROWS[stage["direction"]],
                 f"{stage['queries']:,}",
-                f"{stage['broken']:,}",
+                _lost(stage),
                 element("span", percent(share), bar(share), class_="share"),
             ]
         )
@@ -42,6 +43,12 @@ def _stages(name, run):
         element("h3", f"{name}, protocol {run['budget']['protocol']}"),
         table(head, rows, class_="stages"),
     ]
+
+
+def _lost(stage):
+    """Reports of older versions have the first ten only."""
+    counts = list(stage.get("lost", {}).values()) or [stage["broken"]]
+    return " / ".join(f"{count:,}" for count in counts)
 
 
 def audit(label, report):

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import MarginsInTurn
 from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import encode_adversarial_texts
@@ -142,6 +143,43 @@ def test_alternating_is_stronger_than_the_best_of_its_starts(found):
     best = np.max([found[name]["losses"] for name in STARTS], axis=0)
     assert found["alternating"]["losses"].max() > best.min()
     assert np.sum(found["alternating"]["losses"] - best) > 1e-3
+
+
+def test_alternating_may_climb_one_rank_after_the_other(run, build, found, clean):
+    """Two wrong items at least: the groups are put behind rank 2 as far as they can be."""
+    in_turn = MarginsInTurn((1, 2))
+    attack = joint.Alternating(build("separate").image_attack, build("separate").text_attack)
+    assert attack.objective == attack.group_objective == "margin"
+    config = {**attack.get_config(), "num_rounds": 1}
+    config["objective"] = keras.saving.serialize_keras_object(in_turn)
+    result = run(joint.Alternating.from_config(config))
+    images, texts = result["image_embeddings"][:4], result["text_embeddings"][:5]
+    np.testing.assert_allclose(result["losses"], margins(images, texts, clean), atol=1e-4)
+    lost = ranks_lost(images, texts, clean)
+    for name in STARTS:
+        other = found[name]
+        others = other["image_embeddings"][:4], other["text_embeddings"][:5]
+        assert np.all(lost >= ranks_lost(*others, clean) - 1e-6)
+    # Four schedules, two halves of a round, and the result.
+    assert result["seen_image_embeddings"].shape == (5, 7, images.shape[1])
+    assert result["seen_text_embeddings"].shape == (6, 7, texts.shape[1])
+
+
+def ranks_lost(images, texts, clean):
+    """The mean number of ranks lost, of 1 and 2, in each group, over its images and texts."""
+    lost = []
+    for group in range(3):
+        sides = []
+        for queries, others, own in (
+            (images[IDS["image"] == group], clean[1], (IDS["text"], texts)),
+            (texts[IDS["text"] == group], clean[0], (IDS["image"], images)),
+        ):
+            ids, attacked = own
+            wrong = np.sort(queries @ others[ids != group].T, axis=1)[:, ::-1][:, :2]
+            right = (queries @ attacked[ids == group].T).max(axis=1, keepdims=True)
+            sides.append((wrong >= right).sum(axis=1).mean())
+        lost.append(sum(sides))
+    return np.array(lost)
 
 
 @pytest.mark.parametrize("name", ["separate", "alternating"])

@@ -94,3 +94,15 @@ def test_the_attacked_inputs_can_be_left_out(found, run):
     assert set(without) == set(found) - left_out
     np.testing.assert_array_equal(without["embeddings"].images, found["embeddings"].images)
     np.testing.assert_array_equal(without["embeddings"].texts, found["embeddings"].texts)
+
+
+def test_what_the_search_has_seen(encoded, clean):
+    """What was found, once: there is nothing else to choose from."""
+    attack = Sequential(PGD(0.2, num_steps=1, seed=0), TokenSubstitution(1, num_candidates=4))
+    found = encode_joint(encoded, attack, 4, ids=np.arange(5), keep_seen=True)
+    (seen,) = found["seen"]
+    np.testing.assert_allclose(seen.images, found["embeddings"].images, atol=1e-5)
+    np.testing.assert_allclose(seen.texts, found["embeddings"].texts, atol=1e-5)
+    # The sixth id was left alone.
+    np.testing.assert_array_equal(seen.images[5], clean.images[5])
+    assert np.abs(seen.images[:5] - clean.images[:5]).max() > 0.01

@@ -4,6 +4,7 @@ import pytest
 from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import MarginsInTurn
 from rocmr_keras.attacks import QueryEncoder
 from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.attacks import TokenSubstitution
@@ -114,6 +115,44 @@ def test_attacks_of_other_budgets_and_seeds_share_a_step(
         expected = encode_attacked(anew(), "images", attack)
         for name in ("adversarial_images", "embeddings", "stalled_share"):
             np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+
+
+RANKS = (1, 2, 4)
+
+
+@pytest.mark.parametrize("modality", ["images", "texts"])
+@pytest.mark.usefixtures("eagerly")
+def test_one_step_serves_the_margins_at_every_rank(modality, encoded, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        queries, "QueryEncoder", lambda *args: made.append(QueryEncoder(*args)) or made[-1]
+    )
+    attack = {"images": APGD(0.3, 3, seed=0), "texts": TokenSubstitution(1, 4)}[modality]
+    encoded = encoded.batched(10)
+    encoded._encoders._encoders.clear()
+    found = {
+        first: encode_attacked(encoded, modality, attack, MarginsInTurn(RANKS, first=first))
+        for first in RANKS
+    }
+    assert len(made) == 1
+    for first in RANKS:
+        encoded._encoders._encoders.clear()
+        objective = MarginsInTurn(RANKS, first=first)
+        alone = encode_attacked(encoded, modality, attack, objective)
+        np.testing.assert_allclose(found[first]["embeddings"], alone["embeddings"], atol=1e-6)
+    # Of so few words the same one is the worst at all ranks.
+    same = np.allclose(found[1]["embeddings"], found[4]["embeddings"], atol=1e-3)
+    assert same == (modality == "texts")
+
+
+def test_the_rank_is_no_constant_of_a_compiled_step(encoded):
+    """At first the best wrong item is climbed towards, then the ninth."""
+    found = []
+    for first in (1, 9):
+        objective = MarginsInTurn((1, 9), first=first)
+        attack = PGD(0.3, num_steps=1, random_start=False, keep_best=False)
+        found.append(encode_attacked(encoded, "images", attack, objective)["embeddings"])
+    assert not np.allclose(*found, atol=1e-2)
 
 
 def test_what_shares_a_step():

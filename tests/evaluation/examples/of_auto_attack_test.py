@@ -71,9 +71,9 @@ def test_the_stage_is_taken_from_the_report(model, split, images):
     """Told that the random search did it, it runs the random search."""
     report = copy.deepcopy(images)
     for entry in report["attacks"]["auto query"]["worst"]["image_to_text"]:
-        entry["stage"] = "Square, margin"
+        entry["stage"] = "Square, margin at 1, 5, 10"
     (found,) = auto_attack_failures(model, split, report, batch_size=4).values()
-    assert {example["attack"] for example in found["examples"]} == {"Square, margin"}
+    assert {example["attack"] for example in found["examples"]} == {"Square, margin at 1, 5, 10"}
     # Its changes go to the corners of the ball.
     for example in found["examples"]:
         change = np.abs(example["adversarial_query"] - example["query"])
