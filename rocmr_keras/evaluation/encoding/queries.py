@@ -37,7 +37,8 @@ def encode_attacked(
     Returns:
         Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`, and `stalled_share`,
         the share of gradients that were zero or not finite. An attack on strings finds
-        `adversarial_captions`, a list of strings.
+        `adversarial_captions`, a list of strings, and says by `text_changes` how far they
+        are from the captions.
 
     Example:
 
