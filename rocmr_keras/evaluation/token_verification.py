@@ -38,8 +38,8 @@ def verify_token_robustness(
         k: Tuple of integers. Defaults to `(1, 5, 10)`.
         candidates: A swap mask, such as `WholeWords`, or `None` for the whole vocabulary but
             special tokens. Defaults to `None`.
-        queries: Integer array, ascending, positions of the captions to verify; the gallery is
-            the whole split. Defaults to `None`, all of them.
+        queries: Integer array, not empty, ascending, positions of the captions to verify; the
+            gallery is the whole split. Defaults to `None`, all of them.
         stop_when_broken: Boolean, whether a caption is left alone once its images are out of
             the first of the largest `k`. Then its worst swap may not be the worst of all.
             Much faster where few captions are robust. Defaults to `False`.
@@ -55,7 +55,7 @@ def verify_token_robustness(
         no swap makes the rank worse.
 
     Raises:
-        ValueError: If a `k` is not a positive integer.
+        ValueError: If a `k` is not a positive integer, or there is no caption.
 
     Example:
 
@@ -65,6 +65,10 @@ def verify_token_robustness(
     ```
     """
     k = [check_count("k", one) for one in k]
+    if queries is not None and not len(queries):
+        raise ValueError(
+            "`queries` must name a caption. Received: queries=[]. Pass None for all of them."
+        )
     encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
     ranking = encoded.rank("text_to_image", only=queries)
     search = _Swaps(encoded, candidates, max(k) if stop_when_broken else None)

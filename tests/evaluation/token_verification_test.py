@@ -101,6 +101,8 @@ def test_no_attack_breaks_what_is_verified(candidates, random_model, split):
     assert weakened > 0
 
 
-def test_bad_k(model, split):
+def test_bad_arguments(model, split):
     with pytest.raises(ValueError, match="`k` must be an integer.*=0"):
         verify_token_robustness(model, split, k=(1, 0), verbose=0)
+    with pytest.raises(ValueError, match="`queries` must name a caption. Received: queries=.."):
+        verify_token_robustness(model, split, queries=[], verbose=0)
