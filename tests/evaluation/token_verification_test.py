@@ -86,19 +86,17 @@ def test_some_captions_among_all_images(found, model, small_split):
 
 
 @pytest.mark.parametrize("candidates", [None, WholeWords(), NearestNeighbors(0.2)])
-def test_no_attack_breaks_what_is_verified(candidates, random_model, split):
+def test_no_attack_breaks_what_is_verified(candidates, model, split):
     options = {"k": (1, 2, 3), "batch_size": 60, "verbose": 0}
-    found = verify_token_robustness(random_model, split, candidates=candidates, **options)
-    encoded = EncodedSplit(random_model, split, verbose=0)
-    weakened = 0
-    for objective in ("margin", "contrastive"):
-        attack = TokenSubstitution(1, 8, candidates=candidates)
-        texts = encode_attacked(encoded, "texts", attack, objective)["embeddings"]
-        ranks = encoded.rank("text_to_image", queries=texts).ranks
-        tried = found["clean_ranks"] <= 3
-        assert np.all(ranks[tried] <= found["worst_ranks"][tried])
-        weakened += np.sum(ranks > found["clean_ranks"])
-    assert weakened > 0
+    found = verify_token_robustness(model, split, candidates=candidates, **options)
+    encoded = EncodedSplit(model, split, batch_size=10, verbose=0)
+    # Few operations, for JAX compiles each of them.
+    attack = TokenSubstitution(1, 16, candidates=candidates, match_length=False, look_ahead=False)
+    texts = encode_attacked(encoded, "texts", attack, "margin")["embeddings"]
+    ranks = encoded.rank("text_to_image", queries=texts).ranks
+    tried = found["clean_ranks"] <= 3
+    assert np.all(ranks[tried] <= found["worst_ranks"][tried])
+    assert np.any(ranks > found["clean_ranks"])
 
 
 def test_bad_arguments(model, split):

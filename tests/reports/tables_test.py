@@ -46,6 +46,8 @@ def test_how_far_captions_moved_is_told_below(report):
         "characters": {"mean": 3.0, "most": 9},
     }
     run = {**report["attacks"]["words"], "text_changes": {"text_to_image": changes}}
+    # Tokens are no strings.
+    assert "text_changes" not in report["attacks"]["words"]
     text = format_report({**report, "attacks": {"one edit": run}})
     assert text.endswith(
         "\n\nchanged by one edit: 1.2 words on average and 2 at most, "
