@@ -45,7 +45,8 @@ def encode(make_model, split, preprocessor):
         model = make_model()
         pieces = [piece.replace("magenta", "Magenta") for piece in preprocessor.vocabulary]
         model.preprocessor = kind(pieces, sequence_length=6, image_size=(4, 4))
-        return EncodedSplit(model, split, batch_size=10, verbose=0)
+        # As many as are attacked anew: one shape.
+        return EncodedSplit(model, split, batch_size=2, verbose=0)
 
     return encode
 
