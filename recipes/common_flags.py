@@ -64,7 +64,7 @@ def define_evaluation_flags():
     flags.DEFINE_integer("min_captions", 1, "Only images with as many captions or more.")
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
     flags.DEFINE_bool("eval_random_start", True, "For PGD; without it all backends find the same.")
-    flags.DEFINE_integer("eval_substitutions", 1, "Tokens replaced in each caption.")
+    flags.DEFINE_integer("eval_substitutions", 1, "Words, tokens, edits changed in each caption.")
     flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
 
 
@@ -86,31 +86,46 @@ def choose_images(split):
     return split.subset(values.eval_images) if values.eval_images else split
 
 
-def threats(seed):
-    """Returns the threats that the evaluation flags name."""
+def threats(seed, captions):
+    """Returns the threats that the evaluation flags name.
+
+    `captions` are those of the split: its frequent words are among what edits insert.
+    """
     values = flags.FLAGS
-    threat, named = rk.evaluation.Threat, {}
-    text_attack = rk.attacks.TokenSubstitution(
-        values.eval_substitutions, values.eval_candidates, seed=seed
-    )
+    threat, named, count = rk.evaluation.Threat, {}, values.eval_substitutions
     for written, epsilon in zip(values.eval_epsilons, parse_budgets(values.eval_epsilons)):
         named[f"pgd{values.eval_steps} {written}"] = threat(_pgd(epsilon, seed))
     noise = rk.attacks.RandomNoise(epsilon, seed=seed)
-    swaps = rk.attacks.RandomSubstitution(values.eval_substitutions, seed=seed)
     named[f"noise {written}"] = threat(noise)
-    named["tokens"] = threat(text_attack=text_attack)
+    for noun, mask in (("word", rk.attacks.WholeWords()), ("token", None)):
+        named[counted(noun)] = threat(text_attack=_search(seed, mask))
+    edits = {"num_edits": count, "fillers": fillers(captions), "seed": seed}
+    named[counted("edit")] = threat(text_attack=rk.attacks.HumanEdits(**edits))
+    swaps = rk.attacks.RandomSubstitution(count, seed=seed)
     named["random tokens"] = threat(text_attack=swaps)
-    named["both"] = threat(_pgd(values.eval_both, seed), text_attack, protocol="both")
+    named["random edits"] = threat(text_attack=rk.attacks.RandomHumanEdits(**edits))
+    for noun in ("word", "token"):
+        text_attack = named[counted(noun)].text_attack
+        attacks = _pgd(values.eval_both, seed), text_attack
+        named[f"both, {counted(noun)}"] = threat(*attacks, protocol="both")
     return named
+
+
+def fillers(captions):
+    """Returns what edits insert: words that say nothing, and ten that the captions repeat."""
+    words = rk.attacks.HumanEdits().fillers + rk.attacks.frequent_words(captions, 10)
+    return tuple(dict.fromkeys(words))
+
+
+def counted(noun):
+    """Names a row by what is changed in a caption: "one word", "2 words"."""
+    count = flags.FLAGS.eval_substitutions
+    return f"one {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def joint_threats(seed):
     """Returns a threat for each joint attack, on the budget `--eval_both`."""
-    values = flags.FLAGS
-    attacks = (
-        _pgd(values.eval_both, seed),
-        rk.attacks.TokenSubstitution(values.eval_substitutions, values.eval_candidates, seed=seed),
-    )
+    attacks = _pgd(flags.FLAGS.eval_both, seed), _search(seed)
     return {
         name: rk.evaluation.Threat(*attacks, protocol=rk.evaluation.protocols.Both(name))
         for name in rk.attacks.joint.SCHEDULES
@@ -121,4 +136,11 @@ def _pgd(epsilon, seed):
     values = flags.FLAGS
     return rk.attacks.PGD(
         epsilon, values.eval_steps, random_start=values.eval_random_start, seed=seed
+    )
+
+
+def _search(seed, mask=None):
+    values = flags.FLAGS
+    return rk.attacks.TokenSubstitution(
+        values.eval_substitutions, values.eval_candidates, seed=seed, candidates=mask
     )

@@ -3,14 +3,15 @@ r"""Attacks a trained model, on whichever backend, and reports what is left of i
     KERAS_BACKEND=torch python recipes/evaluate.py --model=runs/rocmr/model.keras
 
 prints the table of clean and adversarial recall and a verdict, and writes `report.json`,
-`report.html` and the pictures to the output folder. `--attacks=standard` runs AutoAttack
-instead of the listed attacks, on the budgets `--eval_both` and `--eval_substitutions`;
-`--attacks=joint` compares the attacks on images and captions at once on the same budgets:
-recall, and in how many groups of an image and its captions one is at least as strong as
-another (a minute on the torch backend, several to compile on the others). `--audit` looks
-for signs that the model hides its gradients. One file gives the same recall on each backend,
-clean and with `--noeval_random_start` also under PGD; random starts differ from one backend
-to the next.
+`report.html` and the pictures to the output folder. Captions meet "one word", which can be
+typed, "one token" of any kind, which is stronger, and "one edit" of those that people make.
+`--attacks=standard` runs AutoAttack instead of the listed attacks, on the budgets `--eval_both`
+and `--eval_substitutions`; `--attacks=joint` compares the attacks on images and captions at
+once on the same budgets: recall, and in how many groups of an image and its captions one is at
+least as strong as another (a minute on the torch backend, several to compile on the others).
+`--audit` looks for signs that the model hides its gradients. One file gives the same recall on
+each backend, clean and with `--noeval_random_start` also under PGD; random starts differ from
+one backend to the next.
 """
 
 import common_flags

@@ -6,9 +6,9 @@ r"""Makes a trained dual encoder robust, and reports what an attack leaves of it
 goes on from the weights of a model and writes what `train.py` writes, so that
 `evaluate.py` and `compare.py` take the output as well. `--preset=fare` and `leaf` train one tower
 against a frozen copy of the model and freeze the rest by themselves; LEAF's own attack is
-`--text_attack=characters`. `--freeze_images=2` trains the last two blocks of the image tower,
-`--lora_rank=8` low-rank updates of whatever tower is not frozen; `--layer_decay=0.75` slows
-down the first layers.
+`--text_attack=characters`, `--text_attack=edits` is what people do to a caption.
+`--freeze_images=2` trains the last two blocks of the image tower, `--lora_rank=8` low-rank
+updates of whatever tower is not frozen; `--layer_decay=0.75` slows down the first layers.
 """
 
 import common_flags

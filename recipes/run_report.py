@@ -47,7 +47,7 @@ def report(model, split, output, seed, attacks="listed", extra=None):
     print(f"\n{rk.reports.verdict(figures)}\n")
     if attacks == "none":
         return
-    threats = common_flags.threats(seed)
+    threats = common_flags.threats(seed, split.captions)
     draw(model, split, output, figures, threats)
     write_page(model, split, output, figures, threats, seed)
     print(f"Page, pictures, figures and the model are in {output}.")
@@ -56,12 +56,12 @@ def report(model, split, output, seed, attacks="listed", extra=None):
 def measure(model, split, seed, attacks="listed"):
     """Attacks the split and returns the figures, with the run that made them."""
     makers = {
-        "none": lambda seed: {},
-        "listed": common_flags.threats,
-        "joint": common_flags.joint_threats,
+        "none": lambda: {},
+        "listed": lambda: common_flags.threats(seed, split.captions),
+        "joint": lambda: common_flags.joint_threats(seed),
     }
     if attacks in makers:
-        threats = makers[attacks](seed)
+        threats = makers[attacks]()
         figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
     else:
         budget = FLAGS.eval_both, FLAGS.eval_substitutions
@@ -96,11 +96,12 @@ def draw(model, split, output, figures, threats):
     path = os.path.join(output, "retrieval.png")
     rk.reports.pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, top five")
     strongest = f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}"
+    word = common_flags.counted("word")
     examples = rk.evaluation.adversarial_pairs(
-        model, split, threats[strongest].image_attack, threats["tokens"].text_attack
+        model, split, threats[strongest].image_attack, threats[word].text_attack
     )
     path = os.path.join(output, "adversarial.png")
-    title = f"{label}: {strongest} on images, {FLAGS.eval_substitutions} token on captions"
+    title = f"{label}: {strongest} on images, {word} of captions"
     rk.reports.pictures.adversarial_examples(path, examples, title=title)
     if strongest in figures["attacks"]:
         rk.reports.pictures.recall_against_epsilon(
@@ -124,7 +125,11 @@ def find_failures(model, split, figures, threats, seed):
         return {"auto query": rk.evaluation.auto_attack_failures(model, split, figures)}
     return {
         name: rk.evaluation.worst_failures(model, split, threats[name], seed=seed)
-        for name in (f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}", "tokens")
+        for name in (
+            f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}",
+            common_flags.counted("word"),
+            common_flags.counted("edit"),
+        )
         if name in figures["attacks"]
     }
 

@@ -24,11 +24,11 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     common_flags.define_budget("image_epsilon", 8 / 255, "Training budget, linf on [0, 1].")
     flags.DEFINE_integer("image_steps", 2, "PGD steps on images in training.")
     flags.DEFINE_enum(
-        "text_attack", "embeddings", ["embeddings", "tokens", "characters"], "On texts."
+        "text_attack", "embeddings", ["embeddings", "tokens", "characters", "edits"], "On texts."
     )
     common_flags.define_budget("text_epsilon", 0.3, "Share of a token embedding's norm.")
     flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
-    flags.DEFINE_integer("text_candidates", 8, "Swaps tried exactly; places, and edits at each.")
+    flags.DEFINE_integer("text_candidates", 8, "Swaps or edits tried; also places of characters.")
     flags.DEFINE_bool("text_look_ahead", True, "Rank tokens twice: 2 do for 8.")
     flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
     flags.DEFINE_integer("epochs", epochs, "Passes over the images.")
@@ -77,7 +77,7 @@ def build_attacks(terms):
         attacks["text_attack"] = rk.attacks.EmbeddingPGD(
             FLAGS.text_epsilon, FLAGS.text_steps, **options
         )
-    elif FLAGS.text_attack == "characters":
+    elif FLAGS.text_attack in ("characters", "edits"):
         attacks["text_attack"] = rk.attacks.CharacterChoice(seed=FLAGS.seed)
     else:
         # A distance has no gradient where the text is clean.
@@ -126,18 +126,23 @@ def _fit(trainer, split, num_steps):
 
 
 def _make_batches(split, trainer):
-    preprocessor, edits = trainer.dual_encoder.preprocessor, None
-    if isinstance(trainer.text_attack, rk.attacks.CharacterChoice):
-        count = FLAGS.text_candidates
-        edits = rk.attacks.CharacterDraws(count, count, seed=FLAGS.seed)
+    preprocessor = trainer.dual_encoder.preprocessor
+    chooses = isinstance(trainer.text_attack, rk.attacks.CharacterChoice)
     # None at all, and frozen towers are encoded once.
     shift = rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed)
-    augment = shift if FLAGS.shift or FLAGS.mirror else None
     return rk.data.batches(
         rk.data.pack(split, preprocessor, FLAGS.pack),
         preprocessor,
         FLAGS.batch_size,
         seed=FLAGS.seed,
-        augment=augment,
-        edits=edits,
+        augment=shift if FLAGS.shift or FLAGS.mirror else None,
+        edits=_make_edits(split.captions) if chooses else None,
     )
+
+
+def _make_edits(captions):
+    """Returns what draws the edits among which a step chooses."""
+    count = FLAGS.text_candidates
+    if FLAGS.text_attack == "characters":
+        return rk.attacks.CharacterDraws(count, count, seed=FLAGS.seed)
+    return rk.attacks.HumanDraws(count, fillers=common_flags.fillers(captions), seed=FLAGS.seed)

@@ -109,7 +109,13 @@ def test_train_resume_and_compare(captions, tmp_path):
     assert {"keras", "numpy", "python", "rocmr_keras", keras.config.backend()} <= set(
         report["run"]["versions"]
     )
-    assert report["attacks"]["tokens"]["budget"]["text_attack"]["seed"] == 0
+    assert report["attacks"]["one token"]["budget"]["text_attack"]["seed"] == 0
+    masks = [report["attacks"][f"both, one {noun}"] for noun in ("word", "token")]
+    masks = [run["budget"]["text_attack"]["candidates"] for run in masks]
+    assert masks[0]["class_name"] == "WholeWords" and masks[1] is None
+    edited = report["attacks"]["one edit"]
+    assert {"icon", "number"} <= set(edited["budget"]["text_attack"]["fillers"])
+    assert edited["text_changes"]["text_to_image"]["words"]["most"] in (1, 2)
     page = (tmp_path / "rocmr-0" / "report.html").read_text("utf-8")
     assert "Worst failures" in page and "pgd2 8/255" in page
     recall = 100 * report["clean"]["image_to_text"]["recall_at_1"]
@@ -183,6 +189,7 @@ def tune_texts(captions, folder):
         np.testing.assert_array_equal(old, new)
     tables = [model.text_encoder.get_weights()[0] for model in (before, after)]
     assert np.abs(tables[0] - tables[1]).max() > 1e-6
+    run("finetune.py", f"--model={model}", "--text_attack=edits", *flags)
     run("finetune.py", f"--model={model}", "--text_attack=tokens", "--notext_look_ahead", *flags)
     assert "--notext_look_ahead" in (folder / "leaf" / "flags.txt").read_text()
 

@@ -14,9 +14,13 @@ from rocmr_keras.attacks.rank_margins import MarginAtK
 from rocmr_keras.attacks.rank_margins import MarginsInTurn
 from rocmr_keras.attacks.strings.candidate_edits import CharacterDraws
 from rocmr_keras.attacks.strings.character_edits import CharacterEdits
+from rocmr_keras.attacks.strings.human_draws import HumanDraws
+from rocmr_keras.attacks.strings.human_edits import HumanEdits
+from rocmr_keras.attacks.strings.human_edits import RandomHumanEdits
 from rocmr_keras.attacks.strings.masked_word_substitution import MaskedWordSubstitution
 from rocmr_keras.attacks.strings.random_character_edits import RandomCharacterEdits
 from rocmr_keras.attacks.strings.string_attack import StringAttack
+from rocmr_keras.attacks.strings.words import frequent_words
 from rocmr_keras.attacks.tokens.adversarial_texts import encode_adversarial_texts
 from rocmr_keras.attacks.tokens.edit_attack import EditAttack
 from rocmr_keras.attacks.tokens.edit_choice import CharacterChoice
@@ -40,6 +44,8 @@ __all__ = [
     "EmbeddingAttack",
     "EmbeddingPGD",
     "Goal",
+    "HumanDraws",
+    "HumanEdits",
     "ImageAttack",
     "MarginAtK",
     "MarginsInTurn",
@@ -48,6 +54,7 @@ __all__ = [
     "PGD",
     "QueryEncoder",
     "RandomCharacterEdits",
+    "RandomHumanEdits",
     "RandomNoise",
     "RandomSubstitution",
     "Square",
@@ -58,6 +65,7 @@ __all__ = [
     "Vocabulary",
     "WholeWords",
     "encode_adversarial_texts",
+    "frequent_words",
     "joint",
     "norms",
     "objectives",

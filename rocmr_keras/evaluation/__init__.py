@@ -17,6 +17,7 @@ from rocmr_keras.evaluation.masking_audit import audit
 from rocmr_keras.evaluation.masking_audit import format_audit
 from rocmr_keras.evaluation.recall_report import evaluate
 from rocmr_keras.evaluation.threat import Threat
+from rocmr_keras.evaluation.token_verification import verify_token_robustness
 from rocmr_keras.evaluation.transfer import transfer_matrix
 from rocmr_keras.evaluation.worst_ranks import worst_case
 from rocmr_keras.reports import format_report
@@ -42,6 +43,7 @@ __all__ = [
     "protocols",
     "retrieval_rows",
     "transfer_matrix",
+    "verify_token_robustness",
     "worst_case",
     "worst_failures",
 ]

@@ -89,6 +89,16 @@ class EncodedSplit:
             Tuple of the embeddings of all items of the modality, and the share of stalled
             gradients.
         """
+        found = self.find(threat, modality, searched)
+        return found["embeddings"], found["stalled_share"]
+
+    def find(self, threat, modality, searched):
+        """Does what `attack` does.
+
+        Returns:
+            Dict with `embeddings` of all items of the modality, `stalled_share` and, of an
+            attack on strings, `text_changes`.
+        """
         attacked = searched.relevance.counted
         found = encode_attacked(
             self,
@@ -102,7 +112,8 @@ class EncodedSplit:
         # A copy: the clean embeddings serve the next attack.
         embeddings = np.array(self.embeddings(modality))
         embeddings[attacked] = found["embeddings"]
-        return embeddings, found["stalled_share"]
+        known = {name: found[name] for name in ("stalled_share", "text_changes") if name in found}
+        return {"embeddings": embeddings, **known}
 
     @contextlib.contextmanager
     def attacker(self, modality, attack, objective, searched):

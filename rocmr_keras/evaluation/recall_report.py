@@ -41,9 +41,10 @@ def evaluate(
         entry of `attacks` has the same for the directions that the protocol covers, the
         `budget`, `recall_drop` (clean minus adversarial recall@1), `attack_success_rate`
         (share of the queries right at rank 1 when clean that are wrong under attack;
-        `None` where none was right) and `stalled_share`. With `return_ranks`, a tuple of
-        this and a dict: from `"clean"` and each attack's name to a dict from a direction to
-        a `Ranking`.
+        `None` where none was right) and `stalled_share`; of an attack on strings under
+        the protocol `"query"` also `text_changes`, how many characters and words differ.
+        With `return_ranks`, a tuple of this and a dict: from `"clean"` and each attack's
+        name to a dict from a direction to a `Ranking`.
 
     Raises:
         ValueError: If an embedding is not finite, an attack cannot be used, an attack is

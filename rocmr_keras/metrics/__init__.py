@@ -1,5 +1,7 @@
 """Retrieval metrics of embeddings, in NumPy alone."""
 
+from rocmr_keras.metrics.caption_changes import edit_distance
+from rocmr_keras.metrics.caption_changes import text_changes
 from rocmr_keras.metrics.eccv_caption import eccv_caption_ground_truth
 from rocmr_keras.metrics.hubness import hub_share
 from rocmr_keras.metrics.hubness import skewness
@@ -18,6 +20,7 @@ __all__ = [
     "Relevance",
     "cross_modal_ranks",
     "eccv_caption_ground_truth",
+    "edit_distance",
     "hub_share",
     "map_at_r",
     "query_ranks",
@@ -26,4 +29,5 @@ __all__ = [
     "recall_at_k",
     "skewness",
     "summarize",
+    "text_changes",
 ]

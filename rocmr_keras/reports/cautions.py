@@ -5,7 +5,7 @@ from rocmr_keras.metrics.directions import sides
 from rocmr_keras.reports.formatting import ARROWS
 from rocmr_keras.reports.formatting import percent
 
-_RANDOM = ("RandomNoise", "RandomSubstitution", "RandomCharacterEdits")
+_RANDOM = ("RandomNoise", "RandomSubstitution", "RandomCharacterEdits", "RandomHumanEdits")
 _FEWEST_STEPS = 10
 _FEWEST_QUERIES = 20
 _STALLED = 0.01

@@ -27,6 +27,8 @@ def write_report(path, report):
 def format_report(report):
     """Formats a report as text: a table for each protocol, recalls in percent.
 
+    Below them it says by how much attacks on strings changed the captions.
+
     Args:
         report: Dict, as `evaluate` returns it.
 
@@ -42,7 +44,20 @@ def format_report(report):
             if run["budget"]["protocol"] == protocol:
                 rows.update(_rows(name, run))
         lines += ["", *_table(f"protocol: {protocol}", rows)]
-    return "\n".join(lines)
+    changes = [line for name, run in report["attacks"].items() for line in _changes(name, run)]
+    return "\n".join([*lines, *([""] if changes else []), *changes])
+
+
+def _changes(name, run):
+    """One line for each direction in which captions were attacked as strings."""
+    for direction, changes in run.get("text_changes", {}).items():
+        if changes["changed_share"]:
+            told = (
+                f"{changes[kind]['mean']:.1f} {kind} on average and {changes[kind]['most']} at most"
+                for kind in ("words", "characters")
+            )
+            where = "" if direction == "text_to_image" else f" ({_DIRECTIONS[direction]})"
+            yield f"changed by {name}{where}: {', '.join(told)}"
 
 
 def _rows(name, run):

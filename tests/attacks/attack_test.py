@@ -132,7 +132,7 @@ attacks.EmbeddingPGD(0.1), attacks.RandomSubstitution(), attacks.CharacterChoice
 attacks.TokenSubstitution(candidates=attacks.WholeWords())
 attacks.TokenSubstitution(candidates=attacks.NearestNeighbors())
 attacks.CharacterEdits(), attacks.RandomCharacterEdits()
-attacks.CharacterDraws()
+attacks.CharacterDraws(), attacks.HumanEdits(), attacks.RandomHumanEdits(), attacks.HumanDraws()
 assert "tensorflow" not in sys.modules, "after"
 """
 

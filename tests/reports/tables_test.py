@@ -39,6 +39,25 @@ def test_the_table_has_percents_and_a_dash_where_nothing_was_measured(report):
     assert "0.0 / " in lines["words"] and lines["words"].split()[1] == "-"
 
 
+def test_how_far_captions_moved_is_told_below(report):
+    changes = {
+        "changed_share": 0.5,
+        "words": {"mean": 1.25, "most": 2},
+        "characters": {"mean": 3.0, "most": 9},
+    }
+    run = {**report["attacks"]["words"], "text_changes": {"text_to_image": changes}}
+    # Tokens are no strings.
+    assert "text_changes" not in report["attacks"]["words"]
+    text = format_report({**report, "attacks": {"one edit": run}})
+    assert text.endswith(
+        "\n\nchanged by one edit: 1.2 words on average and 2 at most, "
+        "3.0 characters on average and 9 at most"
+    )
+    nothing = dict.fromkeys(("words", "characters"), {"mean": None, "most": None})
+    run["text_changes"] = {"text_to_image": {"changed_share": 0.0, **nothing}}
+    assert "changed by" not in format_report({**report, "attacks": {"one edit": run}})
+
+
 def test_a_report_without_attacks(report):
     text = format_report({**report, "attacks": {}})
     assert "protocol: query" in text and "85.7 / " in text

@@ -1,5 +1,3 @@
-import zlib
-
 import keras
 
 from rocmr_keras.attacks.checks import check_count
@@ -8,6 +6,7 @@ from rocmr_keras.attacks.strings.string_attack import StringSearch
 from rocmr_keras.attacks.strings.string_attack import highest
 from rocmr_keras.attacks.strings.words import WordRule
 from rocmr_keras.attacks.strings.words import check_dictionary
+from rocmr_keras.attacks.strings.words import describe_dictionary
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 
@@ -22,13 +21,7 @@ class CharacterAttack(StringAttack):
         self.dictionary = check_dictionary(dictionary)
 
     def describe(self):
-        config = self.get_config()
-        # Thousands of words are no use in a report; a checksum tells two lists apart.
-        if self.dictionary is not None:
-            words = "\n".join(config["dictionary"]).encode("utf-8", "replace")
-            checksum = f"crc32 {zlib.crc32(words):08x}"
-            config["dictionary"] = f"{len(self.dictionary)} words, {checksum}"
-        return config
+        return {**self.get_config(), "dictionary": describe_dictionary(self.dictionary)}
 
     def get_config(self):
         config = super().get_config()

@@ -7,7 +7,7 @@ from rocmr_keras.attacks.strings.masked_words import MaskedWords
 from rocmr_keras.attacks.strings.string_attack import StringAttack
 from rocmr_keras.attacks.strings.string_attack import StringSearch
 from rocmr_keras.attacks.strings.string_attack import highest
-from rocmr_keras.attacks.strings.words import word_spans
+from rocmr_keras.attacks.strings.words import pieces_of
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -157,10 +157,7 @@ class Draft:
     """
 
     def __init__(self, caption):
-        spans = word_spans(caption)
-        bounds = [0, *(edge for span in spans for edge in span), len(caption)]
-        # Odd pieces are words, even ones are what stands between.
-        self._pieces = [caption[a:b] for a, b in zip(bounds, bounds[1:])]
+        self._pieces = pieces_of(caption)
         self.open = list(range(1, len(self._pieces), 2))
 
     def text(self, place, word):

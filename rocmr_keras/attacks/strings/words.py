@@ -1,8 +1,10 @@
 """Where the words of a caption are, in any script, and which ones may be new."""
 
 import collections
+import itertools
 import re
 import unicodedata
+import zlib
 
 # Apostrophes belong to a word inside it, not around it.
 _WORD = re.compile(r"[^\s'’](?:\S*[^\s'’])?")
@@ -33,6 +35,36 @@ def word_spans(text):
     """
     spans = [match.span() for match in _WORD.finditer(text.translate(_SEPARATORS))]
     return [(a, b) for a, b in spans if any(map(str.isalnum, text[a:b]))]
+
+
+def pieces_of(text):
+    """Takes a text apart into words and what stands around them.
+
+    Args:
+        text: String.
+
+    Returns:
+        List of strings that make up the text; odd ones are words, even ones are what stands
+        between, before and behind, which may be empty.
+    """
+    bounds = [0, *(edge for span in word_spans(text) for edge in span), len(text)]
+    return [text[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def frequent_words(captions, count=20):
+    """Returns the words that occur most often.
+
+    Args:
+        captions: List of strings.
+        count: Integer, the most words. Defaults to `20`.
+
+    Returns:
+        Tuple of casefolded strings, the most frequent first, equally frequent ones by
+        alphabet.
+    """
+    folded = (caption.casefold() for caption in captions)
+    counts = collections.Counter(text[a:b] for text in folded for a, b in word_spans(text))
+    return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:count])
 
 
 class WordRule:
@@ -72,3 +104,12 @@ def check_dictionary(dictionary):
             "to allow every word."
         )
     return frozenset(word.casefold() for word in words)
+
+
+def describe_dictionary(dictionary):
+    """Returns what a report says of a dictionary: a short string, or `None`."""
+    if dictionary is None:
+        return None
+    # Thousands of words are no use in a report; a checksum tells two lists apart.
+    words = "\n".join(sorted(dictionary)).encode("utf-8", "replace")
+    return f"{len(dictionary)} words, crc32 {zlib.crc32(words):08x}"

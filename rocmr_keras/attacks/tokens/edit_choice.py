@@ -8,12 +8,13 @@ from rocmr_keras.backend import discard_updates
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
 class CharacterChoice(EditAttack):
-    """Chooses among single-character edits that `CharacterDraws` made before the step.
+    """Chooses among edits that `CharacterDraws` or `HumanDraws` made before the step.
 
     The search of LEAF, for training: it takes the place whose probe has the highest loss,
     and there the edit of the highest loss, if that is above the loss of the caption. This
-    costs two batched forward passes and no gradient. For evaluation use `CharacterEdits`,
-    which tries all characters. `epsilon_scale` is the share of texts that are attacked,
+    costs two batched forward passes and no gradient, and one where there is one place only,
+    as `HumanDraws` has. For evaluation use `CharacterEdits` or `HumanEdits`, which try
+    all edits. `epsilon_scale` is the share of texts that are attacked,
     drawn at random.
 
     Args:
@@ -27,7 +28,7 @@ class CharacterChoice(EditAttack):
             `(n * batch,)`.
         candidates: Dict of the same names, `(batch, places, edits, length)`, as
             `rocmr_keras.data.batches(edits=CharacterDraws())` gives; the first edit of
-            a place is its probe.
+            each of several places is its probe.
 
     Returns:
         Dict like `inputs`.
@@ -41,9 +42,7 @@ class CharacterChoice(EditAttack):
         self._freeze()
 
     def call(self, inputs, loss_fn, candidates):
-        probes = {name: texts[:, :, 0] for name, texts in candidates.items()}
-        worst = ops.argmax(_losses(loss_fn, probes), axis=1)
-        here = {name: _pick(texts, worst) for name, texts in candidates.items()}
+        here = _at_worst_place(loss_fn, candidates)
         # The caption comes first and `argmax` takes the first of equals: no edit for nothing.
         choices = {
             name: ops.concatenate([inputs[name][:, None], texts], axis=1)
@@ -53,6 +52,15 @@ class CharacterChoice(EditAttack):
         share = keras.random.uniform(ops.shape(best), seed=self.seed_generator)
         best = ops.where(share < self.epsilon_scale, best, 0)
         return {name: _pick(texts, best) for name, texts in choices.items()}
+
+
+def _at_worst_place(loss_fn, candidates):
+    """Returns the edits `(batch, edits, length)` of the place that the probes point to."""
+    if next(iter(candidates.values())).shape[1] == 1:
+        return {name: texts[:, 0] for name, texts in candidates.items()}
+    probes = {name: texts[:, :, 0] for name, texts in candidates.items()}
+    worst = ops.argmax(_losses(loss_fn, probes), axis=1)
+    return {name: _pick(texts, worst) for name, texts in candidates.items()}
 
 
 def _losses(loss_fn, texts):

@@ -62,6 +62,7 @@ def vocabulary_of(model):
         model.text_encoder.embedding_table,
         ops.logical_not(_special_tokens(model)),
         _whole_words(model),
+        getattr(getattr(model, "preprocessor", None), "marks_word_ends", False),
     )
 
 

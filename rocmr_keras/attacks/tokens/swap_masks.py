@@ -1,6 +1,7 @@
 """Which tokens may replace which: the swap masks of `TokenSubstitution`."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from rocmr_keras.attacks.checks import check_count
@@ -98,10 +99,19 @@ class NearestNeighbors(SwapMask):
 class WholeWords(SwapMask):
     """Allows only whole words in place of whole words.
 
-    Without this mask a search may append a `##` piece to the word before. Words of several
-    pieces are never replaced. The model's preprocessor must have a `whole_word_mask`, as
-    `rocmr_keras.data.Preprocessor` does.
+    Without this mask a search may append a `##` piece to the word before, which nobody can
+    type. Words of several pieces are never replaced. What is left are texts that are
+    tokenised to the same ids again when they are written as strings; evaluation checks
+    this with the tokenizer. The model's preprocessor must have a `whole_word_mask`, as those
+    of `rocmr_keras.data` do.
+
+    Args:
+        forbidden: Tuple of integers, tokens that may not be written all the same. Defaults
+            to none.
     """
+
+    def __init__(self, forbidden=()):
+        self.forbidden = tuple(int(token) for token in forbidden)
 
     def mask(self, token_ids, vocabulary):
         if vocabulary.is_whole_word is None:
@@ -111,13 +121,24 @@ class WholeWords(SwapMask):
                 "has a `whole_word_mask`, or use `NearestNeighbors`."
             )
         is_whole = ops.convert_to_tensor(vocabulary.is_whole_word, dtype="bool")
-        continues = ops.logical_and(vocabulary.allowed, ops.logical_not(is_whole))
-        # A token before such a piece is the beginning of a longer word, not a word.
-        followed = ops.take(continues, token_ids[:, 1:], axis=0)
+        partial = ops.logical_and(vocabulary.allowed, ops.logical_not(is_whole))
         nothing = ops.zeros_like(token_ids[:, :1], dtype="bool")
-        followed = ops.concatenate([followed, nothing], axis=1)
-        alone = ops.logical_and(ops.take(is_whole, token_ids, axis=0), ops.logical_not(followed))
-        return ops.logical_and(alone[..., None], is_whole)
+        # A whole piece beside one that is none makes a longer word with it.
+        if vocabulary.marks_ends:
+            glued = ops.take(partial, token_ids[:, :-1], axis=0)
+            glued = ops.concatenate([nothing, glued], axis=1)
+        else:
+            glued = ops.take(partial, token_ids[:, 1:], axis=0)
+            glued = ops.concatenate([glued, nothing], axis=1)
+        alone = ops.logical_and(ops.take(is_whole, token_ids, axis=0), ops.logical_not(glued))
+        return ops.logical_and(alone[..., None], self._writable(is_whole))
+
+    def _writable(self, is_whole):
+        kept = ~np.isin(np.arange(is_whole.shape[0]), self.forbidden)
+        return ops.logical_and(is_whole, ops.convert_to_tensor(kept))
+
+    def get_config(self):
+        return {"forbidden": list(self.forbidden)}
 
 
 def _unit_rows(table):

@@ -16,7 +16,8 @@ class BasePreprocessor:
     """What preprocessors of all tokenizers share: images, and traced functions.
 
     Subclasses implement `_lay_out(texts)`, from a string tensor `(B,)` to a dict of
-    `token_ids` and `padding_mask`, and `get_config`.
+    `token_ids` and `padding_mask`, `detokenize`, `special_token_ids`, of which `_pad` is one,
+    and `get_config`.
 
     Args:
         sequence_length: Integer, tokens per caption, at least 3.
@@ -78,6 +79,42 @@ class BasePreprocessor:
             A dict of tensors as in `tokenize`.
         """
         return self._graph(self._lay_out, tensorflow().TensorSpec([None], "string"))(texts)
+
+    def reads_back(self, token_ids, clean_token_ids):
+        """Says which changed texts, written as strings, are tokenised to the same ids again.
+
+        What the clean text loses on this way, such as half a word at its end, is not held
+        against the changed one. Special tokens are left out. Where TensorFlow is not
+        installed no string can be tokenised, and `whole_word_mask` has the last word.
+
+        Args:
+            token_ids: Integers `(B, sequence_length)`.
+            clean_token_ids: Integers of the same shape.
+
+        Returns:
+            A boolean array `(B,)`.
+        """
+        try:
+            tensorflow()
+        except ImportError:
+            return np.ones(len(token_ids), "bool")
+        changed, again = self._read_again(np.asarray(token_ids))
+        clean, clean_again = self._read_again(np.asarray(clean_token_ids))
+        lost = np.logical_and(changed != again, clean == clean_again)
+        return ~np.any(lost, axis=1)
+
+    def _read_again(self, token_ids):
+        """Returns the ordinary tokens from the left, and those of the string they make."""
+        tokens = self._flush(token_ids)
+        again = self.tokenize(self.detokenize(tokens))["token_ids"]
+        return tokens, self._flush(again)
+
+    def _flush(self, token_ids):
+        """Moves the ordinary tokens to the left and pads the rest."""
+        ordinary = ~np.isin(token_ids, self.special_token_ids)
+        order = np.argsort(~ordinary, axis=1, kind="stable")
+        moved = np.take_along_axis(token_ids, order, axis=1)
+        return np.where(np.take_along_axis(ordinary, order, axis=1), moved, self._pad)
 
     def load_images(self, images):
         """Reads images as the training pipeline does.

@@ -1,3 +1,4 @@
+import functools
 import re
 
 import keras
@@ -5,6 +6,7 @@ import numpy as np
 
 from rocmr_keras.data.preprocessors import word_pieces
 from rocmr_keras.data.preprocessors.base_preprocessor import BasePreprocessor
+from rocmr_keras.data.preprocessors.base_preprocessor import encode
 from rocmr_keras.data.preprocessors.tokenizer_config import deserialize_tokenizer
 from rocmr_keras.data.preprocessors.tokenizer_config import pieces_of
 from rocmr_keras.data.preprocessors.tokenizer_config import serialize_tokenizer
@@ -90,10 +92,21 @@ class HubPreprocessor(BasePreprocessor):
         """Tuple of integers: padding, start, end, unknown and all other marks."""
         return self._special
 
-    @property
+    @functools.cached_property
     def whole_word_mask(self):
-        """Boolean array `(vocabulary_size,)`: True where a piece begins a word; `None` for CLIP."""
-        return word_pieces.begins_word(self.vocabulary, self.kind)
+        """Boolean array `(vocabulary_size,)`: pieces that are words, and read as such again."""
+        places = np.flatnonzero(word_pieces.may_be_word(self.vocabulary, self.kind))
+        words = [word_pieces.join([self.vocabulary[place]], self.kind) for place in places]
+        # Behind another word: some tokenizers give the first word of a text other pieces.
+        before, *rows = self._pieces_of_texts(["a", *(f"a {word}" for word in words)])
+        mask = np.zeros(self.vocabulary_size, "bool")
+        mask[places] = [row == [*before, place] for row, place in zip(rows, places.tolist())]
+        return mask
+
+    @property
+    def marks_word_ends(self):
+        """Whether the last piece of a word is marked, as CLIP does, and not the first one."""
+        return self.kind == "end_of_word"
 
     def tokenize(self, texts):
         """Turns strings into token ids, see `Preprocessor.tokenize`."""
@@ -118,6 +131,18 @@ class HubPreprocessor(BasePreprocessor):
             "token_ids": tokens.to_tensor(self._pad, shape=[None, self.sequence_length]),
             "padding_mask": tf.sequence_mask(tokens.row_lengths(), self.sequence_length),
         }
+
+    def _pieces_of_texts(self, texts):
+        """Returns lists of token ids, without start and end, of strings."""
+        tf = tensorflow()
+
+        def find_pieces(texts):
+            return self.tokenizer.tokenize(self._clean(texts))
+
+        # Asked for while a step is traced, it must not become a part of the step.
+        with tf.init_scope(), tf.device("cpu"):
+            find = self._graph(find_pieces, tf.TensorSpec([None], "string"))
+            return find(tf.constant(encode(texts), "string")).to_list()
 
     def _clean(self, texts):
         strings = tensorflow().strings

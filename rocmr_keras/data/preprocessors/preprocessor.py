@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from rocmr_keras.data.preprocessors import word_pieces
 from rocmr_keras.data.preprocessors.base_preprocessor import BasePreprocessor
 from rocmr_keras.data.preprocessors.vocabulary import learn_vocabulary
 from rocmr_keras.data.runtime import tensorflow
@@ -96,8 +97,11 @@ class Preprocessor(BasePreprocessor):
 
     @property
     def whole_word_mask(self):
-        """Boolean array `(vocabulary_size,)`: True where a piece begins a word, unless special."""
-        return np.array([not (p.startswith("##") or _is_bracketed(p)) for p in self.vocabulary])
+        """Boolean array `(vocabulary_size,)`: pieces that are words, and read as such again."""
+        may_be = word_pieces.may_be_word(self.vocabulary, "word_piece")
+        options = self.lowercase, self.strip_accents
+        is_word = [word_pieces.is_one_word(piece, *options) for piece in self.vocabulary]
+        return np.logical_and(may_be, is_word)
 
     def _lay_out(self, texts):
         tf = tensorflow()

@@ -2,10 +2,13 @@
 
 import functools
 import re
+import unicodedata
 
 import numpy as np
 
 _SPECIAL = re.compile(r"(\[.+\]|<.+>)(</w>)?$")
+# In bytes; the tokenizer maps longer words to the unknown token.
+_LONGEST_WORD = 100
 
 
 def kind_of(tokenizer):
@@ -31,22 +34,50 @@ def is_special(piece):
     return not piece or bool(_SPECIAL.match(piece)) and piece not in ("<</w>", "></w>")
 
 
-def begins_word(pieces, kind):
-    """Says which pieces begin a word and are not special.
+def may_be_word(pieces, kind):
+    """Says which pieces can be a word without any other piece, by their marks.
 
     Args:
         pieces: List of strings.
         kind: What `kind_of` gives.
 
     Returns:
-        A boolean array, or `None` where pieces mark the end of words instead.
+        A boolean array: true where a piece begins a word, or ends one where ends are marked,
+        unless it is special.
     """
-    if kind == "end_of_word":
-        return None
     if kind == "word_piece":
         return np.array([not (is_special(p) or p.startswith("##")) for p in pieces])
+    if kind == "end_of_word":
+        ends = (p.endswith("</w>") and p != "</w>" and not is_special(p) for p in pieces)
+        return np.array([*ends])
     mark = "▁" if kind == "sentence_piece" else "Ġ"
     return np.array([p.startswith(mark) and len(p) > 1 for p in pieces])
+
+
+def is_one_word(piece, lowercase, strip_accents):
+    """Whether WordPiece reads a piece of its own vocabulary, written alone, as that piece.
+
+    Args:
+        piece: String that begins a word and is not special.
+        lowercase: Boolean, whether texts are case folded.
+        strip_accents: Boolean, whether accents are taken off.
+
+    Returns:
+        Boolean; false where in doubt.
+    """
+    if lowercase and unicodedata.normalize("NFKC", piece.casefold()) != piece:
+        return False
+    marks = map(unicodedata.category, unicodedata.normalize("NFD", piece))
+    if strip_accents and "Mn" in marks:
+        return False
+    return len(piece) == 1 or all(map(_belongs, piece)) and len(piece.encode()) <= _LONGEST_WORD
+
+
+def _belongs(character):
+    """Whether a character can stand beside others in a word: Chinese ones stand alone."""
+    is_chinese = "\u3400" <= character <= "\u9fff" or "\uf900" <= character <= "\ufaff"
+    is_letter = character.isalnum() or unicodedata.category(character)[0] == "M"
+    return is_letter and not is_chinese and character < "\U00020000"
 
 
 def join(pieces, kind):

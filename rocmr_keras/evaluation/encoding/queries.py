@@ -5,6 +5,8 @@ import numpy as np
 from rocmr_keras.attacks import QueryEncoder
 from rocmr_keras.attacks import StringAttack
 from rocmr_keras.evaluation.encoding.embeddings import load_queries
+from rocmr_keras.evaluation.encoding.readable import keep_readable
+from rocmr_keras.evaluation.encoding.readable import must_be_readable
 from rocmr_keras.evaluation.encoding.strings import attack_strings
 from rocmr_keras.metrics.directions import across
 from rocmr_keras.padded_batches import in_batches
@@ -29,7 +31,9 @@ def encode_attacked(
         encoded: An `EncodedSplit`.
         modality: `"images"` or `"texts"`, which side of the split is attacked.
         attack: An attack on that side; on texts also a `StringAttack`. A fresh
-            copy is run: the result depends on its seed, not on what it did before.
+            copy is run: the result depends on its seed, not on what it did before. What
+            one with `WholeWords` writes, the tokenizer reads again; where it reads other
+            tokens, the next best is taken.
         objective: String or callable. Defaults to `"contrastive"`.
         searched: The `SearchedGallery` that the queries are attacked against, or `None` for
             the clean items of the other modality. Defaults to `None`.
@@ -41,7 +45,8 @@ def encode_attacked(
     Returns:
         Dict of arrays, see `rocmr_keras.attacks.QueryEncoder`, and `stalled_share`,
         the share of gradients that were zero or not finite. An attack on strings finds
-        `adversarial_captions`, a list of strings.
+        `adversarial_captions`, a list of strings, and says by `text_changes` how far they
+        are from the captions.
 
     Example:
 
@@ -57,6 +62,19 @@ def encode_attacked(
         found = attack_strings(encoded, attack, objective, searched, queries)
         # Without gradients none can stall.
         return {**found, "stalled_share": 0.0}
+    if not must_be_readable(encoded.model, attack):
+        return _run(encoded, modality, attack, objective, searched, queries, keep_inputs)
+
+    def search(attack, queries):
+        return _run(encoded, modality, attack, objective, searched, queries)
+
+    queries = np.arange(len(encoded.clean.texts)) if queries is None else np.asarray(queries)
+    found = keep_readable(encoded, attack, search(attack, queries), queries, search)
+    dropped = () if keep_inputs else ("adversarial_token_ids",)
+    return {name: value for name, value in found.items() if name not in dropped}
+
+
+def _run(encoded, modality, attack, objective, searched, queries, keep_inputs=True):
     with encoded.attacker(modality, attack.fresh(), objective, searched) as attacker:
         found = attacker.run(queries, keep_inputs=keep_inputs)
         return {**found, "stalled_share": attacker.encoder.attack.stalled_share}

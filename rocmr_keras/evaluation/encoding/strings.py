@@ -6,6 +6,7 @@ from keras import ops
 
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import objectives
+from rocmr_keras.metrics.caption_changes import text_changes
 from rocmr_keras.padded_batches import in_batches
 
 
@@ -120,8 +121,8 @@ def attack_strings(encoded, attack, objective, searched, queries=None):
         queries: As in `encode_attacked`.
 
     Returns:
-        Dict with `embeddings`, `(queries, dim)`, and `adversarial_captions`, a list of
-        strings.
+        Dict with `embeddings`, `(queries, dim)`, `adversarial_captions`, a list of strings,
+        and `text_changes`, see `rocmr_keras.metrics.text_changes`.
     """
     captions = encoded.split.captions
     queries = np.arange(len(captions)) if queries is None else np.asarray(queries)
@@ -136,4 +137,8 @@ def attack_strings(encoded, attack, objective, searched, queries=None):
         score = scores.score_for(captions[chosen], queries[chosen])
         found += attack(captions[chosen], score)
         bar.add(1)
-    return {"embeddings": scores.encode(found, queries), "adversarial_captions": found}
+    return {
+        "embeddings": scores.encode(found, queries),
+        "adversarial_captions": found,
+        "text_changes": text_changes(captions, found),
+    }

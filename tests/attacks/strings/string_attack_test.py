@@ -5,20 +5,27 @@ import numpy as np
 import pytest
 
 from rocmr_keras.attacks import CharacterEdits
+from rocmr_keras.attacks import HumanEdits
 from rocmr_keras.attacks import RandomCharacterEdits
+from rocmr_keras.attacks import RandomHumanEdits
 from rocmr_keras.attacks import StringAttack
 from rocmr_keras.attacks.strings.string_attack import StringSearch
 from rocmr_keras.attacks.strings.string_attack import highest
 
 CAPTIONS = ["a red apple", "", "zebra", " \n", "two dogs", "犬 ❤️"]
+WRITTEN = [place for place, caption in enumerate(CAPTIONS) if caption.strip()]
 
 ATTACKS = {
     "edits": (CharacterEdits, {"num_edits": 2, "num_positions": 5}),
     "all_places": (CharacterEdits, {"num_positions": None, "alphabet": "xyz"}),
     "no_new_words": (CharacterEdits, {"dictionary": {"red", "reds"}}),
     "random": (RandomCharacterEdits, {"num_edits": 2}),
+    "human": (HumanEdits, {"num_edits": 2}),
+    "human_typos": (HumanEdits, {"kinds": ("typo", "insert"), "dictionary": {"red", "reds"}}),
+    "random_human": (RandomHumanEdits, {"num_edits": 2}),
 }
-SEARCHES = [name for name in ATTACKS if name != "random"]
+DRAWING = ("random", "random_human")
+SEARCHES = [name for name in ATTACKS if name not in DRAWING]
 
 
 def build(which, **options):
@@ -49,7 +56,7 @@ def test_settings_are_final(name):
 def test_blank_captions_stay_and_none_becomes_blank(name):
     found = build(name, seed=0)(CAPTIONS, rarity)
     assert [found[1], found[3]] == ["", " \n"]
-    assert all(text.strip() for text in np.array(found)[[0, 2, 4, 5]])
+    assert all(text.strip() for text in np.array(found)[WRITTEN])
     assert all(before != after for before, after in zip(CAPTIONS, found) if before.strip())
     assert build(name)([], rarity) == [] and build(name)([""], None) == [""]
     " ".join(found).encode("utf-8")
@@ -81,26 +88,28 @@ def test_owners_are_places_in_the_captions(name):
         assert set(owners) <= {0, 2, 4, 5}
         # Each candidate still looks like the caption that it stands in for.
         for string, owner in zip(strings, owners):
-            assert set(CAPTIONS[owner]) & set(string)
+            assert set(CAPTIONS[owner].casefold()) & set(string.casefold())
         return rarity(strings, owners)
 
     build(name)(CAPTIONS, score)
 
 
-def test_draws_are_those_of_the_seed():
-    attack = build("random", seed=1)
+@pytest.mark.parametrize("name", DRAWING)
+def test_draws_are_those_of_the_seed(name):
+    attack = build(name, seed=1)
     first, second = attack(CAPTIONS, rarity), attack(CAPTIONS, rarity)
     assert first != second
     assert attack.fresh()(CAPTIONS, rarity) == first
-    assert build("random", seed=1)(CAPTIONS, rarity) == first
-    assert build("random", seed=2)(CAPTIONS, rarity) != first
+    assert build(name, seed=1)(CAPTIONS, rarity) == first
+    assert build(name, seed=2)(CAPTIONS, rarity) != first
 
 
-def test_descriptions_are_short_and_plain():
-    described = build("no_new_words").describe()
+@pytest.mark.parametrize("name", ["no_new_words", "human_typos"])
+def test_descriptions_are_short_and_plain(name):
+    described = build(name).describe()
     assert described["dictionary"].startswith("2 words, crc32 ")
     assert json.loads(json.dumps(described)) == described
-    other = CharacterEdits(dictionary={"red", "blue"}).describe()
+    other = build(name, dictionary={"red", "blue"}).describe()
     assert other["dictionary"] != described["dictionary"]
 
 

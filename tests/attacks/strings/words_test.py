@@ -1,7 +1,9 @@
 import pytest
 
+from rocmr_keras.attacks import frequent_words
 from rocmr_keras.attacks.strings.words import WordRule
 from rocmr_keras.attacks.strings.words import check_dictionary
+from rocmr_keras.attacks.strings.words import pieces_of
 from rocmr_keras.attacks.strings.words import word_spans
 
 
@@ -22,6 +24,17 @@ def words(text):
 )
 def test_words(text, expected):
     assert words(text) == expected
+
+
+def test_pieces():
+    assert pieces_of("a red, cat!") == ["", "a", " ", "red", ", ", "cat", "!"]
+    assert pieces_of("!?") == ["!?"] and pieces_of("") == [""]
+
+
+def test_frequent_words():
+    captions = ["A red cat", "a cat, the dog", "the end"]
+    assert frequent_words(captions, 3) == ("a", "cat", "the")
+    assert frequent_words(captions, 4)[3] == "dog" and frequent_words([], 4) == ()
 
 
 def test_a_word_of_the_dictionary_may_not_be_new():

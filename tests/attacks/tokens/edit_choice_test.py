@@ -47,6 +47,24 @@ def test_the_worst_edit_at_the_place_of_the_worst_probe(texts):
     assert np.all(losses_of(found["token_ids"]) >= losses_of(inputs["token_ids"]))
 
 
+def test_one_place_needs_no_probe(texts):
+    inputs, candidates = texts
+    calls = []
+
+    def counting(texts):
+        calls.append(texts["token_ids"].shape)
+        return loss_fn(texts)
+
+    only = {name: texts[:, 1:] for name, texts in candidates.items()}
+    found = CharacterChoice(seed=0)(inputs, loss_fn=counting, candidates=only)
+    # The caption and three edits of it, for three captions.
+    assert calls == [(12, 4)]
+    for index, own in enumerate(inputs["token_ids"]):
+        choices = np.concatenate([own[None], only["token_ids"][index, 0]])
+        expected = choices[np.argmax(losses_of(choices))]
+        np.testing.assert_array_equal(ops.convert_to_numpy(found["token_ids"])[index], expected)
+
+
 def test_a_loss_that_is_not_finite_never_wins(texts):
     inputs, candidates = texts
 

@@ -18,8 +18,8 @@ ALLOWED = np.arange(6) > 0
 TOKEN_IDS = np.array([[1, 2, 0], [4, 5, 0]], "int32")
 
 
-def mask_of(candidates, is_whole_word=None, token_ids=TOKEN_IDS, allowed=ALLOWED):
-    vocabulary = Vocabulary(None, ops.convert_to_tensor(TABLE), allowed, is_whole_word)
+def mask_of(candidates, is_whole_word=None, token_ids=TOKEN_IDS, allowed=ALLOWED, ends=False):
+    vocabulary = Vocabulary(None, ops.convert_to_tensor(TABLE), allowed, is_whole_word, ends)
     mask = ops.convert_to_numpy(candidates.mask(ops.convert_to_tensor(token_ids), vocabulary))
     return np.broadcast_to(mask, (2, 3, 6)) & allowed
 
@@ -54,6 +54,21 @@ def test_whole_words():
     texts = np.array([[1, 2, 3], [4, 0, 5]], "int32")
     found = neighbors(mask_of(WholeWords(), is_whole_word, texts), texts)
     assert found == [[[], [], [1, 4]], [[1, 3], [], []]]
+
+
+def test_whole_words_by_their_ends():
+    is_whole_word = np.array([False, True, False, True, True, False])
+    texts = np.array([[1, 2, 3], [4, 0, 5]], "int32")
+    found = neighbors(mask_of(WholeWords(), is_whole_word, texts, ends=True), texts)
+    # 3 ends the word that 2 begins.
+    assert found == [[[3, 4], [], []], [[1, 3], [], []]]
+
+
+def test_forbidden_words_are_not_written():
+    is_whole_word = np.array([False, True, False, True, True, False])
+    texts = np.array([[1, 0, 3], [4, 0, 0]], "int32")
+    found = neighbors(mask_of(WholeWords([3]), is_whole_word, texts), texts)
+    assert found == [[[4], [], [1, 4]], [[1], [], []]]
 
 
 def test_masks_narrow_the_gains():
@@ -115,6 +130,7 @@ def test_no_strings_is_an_error(model, batch, make_target):
 
 def test_config(check_config):
     check_config(WholeWords())
+    check_config(WholeWords([7, 9]))
     check_config(NearestNeighbors(0.3, num_neighbors=7))
     attack = TokenSubstitution(candidates=NearestNeighbors(0.3), beam_size=3, name="mine")
     check_config(attack)

@@ -136,9 +136,35 @@ def test_special_tokens_and_whole_words(preprocessors):
     assert whole == ["a", "red", "dog"]
     roberta = preprocessors["roberta"]
     whole = [p for p, w in zip(roberta.vocabulary, roberta.whole_word_mask) if w]
-    assert whole == ["Ġred", "Ġdog", "Ġre", "Ġd", "Ġdo"]
-    assert preprocessors["clip"].whole_word_mask is None
+    # Its merges never make "Ġre", "Ġd" or "Ġdo".
+    assert whole == ["Ġred", "Ġdog"]
+    clip = preprocessors["clip"]
+    whole = [p for p, w in zip(clip.vocabulary, clip.whole_word_mask) if w]
+    assert {"red</w>", "dog</w>", "a</w>", "z</w>"} <= set(whole) and "le</w>" in whole
+    assert not {"red", "re", "!", "do", "1"} & set(whole)
+    assert clip.marks_word_ends and not roberta.marks_word_ends
     assert preprocessors["clip"].vocabulary_size == len(preprocessors["clip"].vocabulary)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "clip", "siglip"])
+def test_whole_words_are_read_back(name, preprocessors):
+    preprocessor = preprocessors[name]
+    clean = preprocessor.tokenize(["a red dog", "a dog"])["token_ids"]
+    words = np.flatnonzero(preprocessor.whole_word_mask)
+    place = np.flatnonzero(np.isin(clean[0], words))[-1]
+    for word in words:
+        changed = clean.copy()
+        changed[0, place] = word
+        assert preprocessor.reads_back(changed, clean).all(), preprocessor.vocabulary[word]
+
+
+@pytest.mark.parametrize("name, pieces", [("clip", ["re", "d</w>"]), ("roberta", ["Ġre", "Ġdog"])])
+def test_pieces_that_make_another_are_not_read_back(name, pieces, preprocessors):
+    preprocessor = preprocessors[name]
+    clean = preprocessor.tokenize(["a red dog"])["token_ids"]
+    changed = clean.copy()
+    changed[0, 2:4] = [preprocessor.vocabulary.index(piece) for piece in pieces]
+    assert preprocessor.reads_back(changed, clean).tolist() == [False]
 
 
 def test_images(preprocessors):

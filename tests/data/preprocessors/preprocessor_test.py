@@ -104,6 +104,33 @@ def test_vocabulary_of_bert():
     assert bert.whole_word_mask.tolist() == [False] * 6 + [True] * 2
 
 
+ODD = ["Red", "red", "日本", "日", "é", "e\u0301a", "ﬁx", "fix", "ab-c", "-", "3rd", "°", "ß", "ss"]
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("strip_accents", [True, False])
+def test_whole_words_are_read_as_such(lowercase, strip_accents):
+    options = {"lowercase": lowercase, "strip_accents": strip_accents}
+    odd = Preprocessor(["[PAD]", "[UNK]", "[START]", "[END]", *ODD, "##s"], **options)
+    tokens = odd.tokenize([f"red {piece} red" for piece in odd.vocabulary])["token_ids"]
+    red = odd.vocabulary.index("red")
+    survives = [row[:5] == [2, red, index, red, 3] for index, row in enumerate(tokens.tolist())]
+    # What is a word for the tokenizer is one here, and nothing else is.
+    np.testing.assert_array_equal(odd.whole_word_mask, survives)
+
+
+def test_reading_back(preprocessor):
+    clean = preprocessor.tokenize(["a red square", "a banana red", "red " * 9])["token_ids"]
+    changed = clean.copy()
+    ids = {piece: index for index, piece in enumerate(preprocessor.vocabulary)}
+    changed[0, 2], changed[1, 3], changed[2, 1] = ids["blue"], ids["white"], ids["a"]
+    assert preprocessor.reads_back(changed, clean).tolist() == [True] * 3
+    # "re" and "##d" make "red", which is a piece. What is lost of "banana" anyway does not count.
+    changed[:2, 1], changed[0, 2], changed[1, 3] = ids["re"], ids["##d"], ids["##d"]
+    assert preprocessor.reads_back(changed, clean).tolist() == [False, False, True]
+    assert preprocessor.reads_back(clean, clean).all()
+
+
 def test_from_captions():
     made = Preprocessor.from_captions(["a red apple"] * 3, 40, sequence_length=8, image_size=(4, 6))
     assert made.detokenize(made.tokenize("A red apple")["token_ids"]) == ["a red apple"]

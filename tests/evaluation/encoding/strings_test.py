@@ -6,6 +6,7 @@ from keras import ops
 
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import CharacterEdits
+from rocmr_keras.attacks import HumanEdits
 from rocmr_keras.attacks import RandomCharacterEdits
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import objectives
@@ -56,7 +57,8 @@ def test_scores_are_the_losses_of_the_owner(objective, model, split, encoded):
 
 def test_captions_lose_their_colour(attacked, model, split):
     captions = attacked["adversarial_captions"]
-    assert set(attacked) == {"embeddings", "adversarial_captions", "stalled_share"}
+    known = {"embeddings", "adversarial_captions", "stalled_share", "text_changes"}
+    assert set(attacked) == known
     assert len(captions) == 10 and all(isinstance(caption, str) for caption in captions)
     assert all(abs(len(a) - len(b)) <= 1 and a != b for a, b in zip(captions, split.captions))
     expected = ops.convert_to_numpy(model.encode_texts(captions))
@@ -90,10 +92,15 @@ def test_evaluate(model, split):
     threats = {
         "edits": Threat(text_attack=ATTACK, objective="margin"),
         "random": RandomCharacterEdits(seed=0),
+        "people": Threat(text_attack=HumanEdits(kinds=["delete", "swap"]), objective="margin"),
     }
     report = evaluate(model, split, threats, batch_size=10, verbose=0)["attacks"]
     recalls = {name: run["text_to_image"]["recall_at_1"] for name, run in report.items()}
-    assert recalls["edits"] == 0.0 < recalls["random"] < 1.0
+    assert recalls["edits"] == recalls["people"] == 0.0 < recalls["random"] < 1.0
+    changes = report["people"]["text_changes"]["text_to_image"]
+    # The colour goes, and a blank with it.
+    assert changes["changed_share"] == 1.0 and changes["words"] == {"mean": 1.0, "most": 1}
+    assert 4 < changes["characters"]["mean"] <= changes["characters"]["most"] == 8
     budget = json.loads(json.dumps(report["edits"]["budget"]))["text_attack"]
     assert budget == {"attack": "CharacterEdits", **ATTACK.get_config()}
 
