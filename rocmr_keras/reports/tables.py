@@ -3,6 +3,7 @@
 import json
 
 from rocmr_keras.files import replacing
+from rocmr_keras.reports.formatting import audit_line
 
 _DIRECTIONS = {
     "image_to_text": "image->text",
@@ -27,8 +28,10 @@ def write_report(path, report):
 def format_report(report):
     """Formats a report as text: a table for each protocol, recalls in percent.
 
+    Below stands the verdict of the audit where the report has one.
+
     Args:
-        report: Dict, as `evaluate` returns it.
+        report: Dict, as `evaluate` returns it, perhaps with an `"audit"`.
 
     Returns:
         String of several lines.
@@ -42,6 +45,8 @@ def format_report(report):
             if run["budget"]["protocol"] == protocol:
                 rows.update(_rows(name, run))
         lines += ["", *_table(f"protocol: {protocol}", rows)]
+    if report.get("audit"):
+        lines += ["", audit_line(report["audit"])]
     return "\n".join(lines)
 
 
