@@ -8,6 +8,8 @@ SLACK = 0.02
 # The probability of a difference by chance. Ten checks of an honest model whose rivals were just
 # as strong would together raise a false alarm in one audit of ten; they are weaker as a rule.
 LEVEL = 0.01
+# What is more probable by chance than this is no reason to doubt.
+_DOUBT = 0.1
 # So many pairs have 4,096 sign patterns, which are all tried; of more, as many are drawn.
 _ALL_PATTERNS = 12
 
@@ -53,6 +55,7 @@ def chance(differences):
     Returns:
         Float in (0, 1]. Fewer than seven pairs never come below 0.01.
     """
+    differences = np.asarray(differences, "float64")
     count = len(differences)
     if count <= _ALL_PATTERNS:
         signs = np.array(list(itertools.product((1.0, -1.0), repeat=count)))
@@ -75,13 +78,15 @@ def compare(lead, gain, figure, explanation):
         explanation: String.
 
     Returns:
-        Verdict: `"fail"` if the lead is larger than `SLACK` of the gain and no chance,
-        `"caution"` if it is as large and may be chance.
+        Verdict: `"fail"` if the lead is larger than `SLACK` of the gain and less than 1 %
+        probable by chance, `"caution"` if less than 10 %.
     """
     # The last summand is for an attack that has no effect at all: it leaves rounding only.
     if lead.mean() <= SLACK * abs(gain) + 1e-4:
         return judge("pass", figure, explanation)
     probability = chance(lead)
+    if probability >= _DOUBT:
+        return judge("pass", figure, explanation)
     if probability < LEVEL:
         return judge("fail", figure, f"{explanation} By chance: {100 * probability:.2g} %.")
     said = f"It may be chance ({100 * probability:.2g} %): audit more images."

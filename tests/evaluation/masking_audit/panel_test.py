@@ -16,7 +16,8 @@ from rocmr_keras.trainers import RoCMR
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-SETTINGS = {"epsilon": 0.06, "num_steps": 8, "num_queries": 60, "batch_size": 32, "verbose": 0}
+# As many steps and queries as JAX unrolls: a loop would be compiled anew for each model.
+SETTINGS = {"epsilon": 0.06, "num_steps": 6, "num_queries": 20, "batch_size": 32, "verbose": 0}
 
 
 class Defence:
