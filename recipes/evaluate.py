@@ -9,9 +9,9 @@ typed, "one token" of any kind, which is stronger, and "one edit" of those that 
 and `--eval_substitutions`; `--attacks=joint` compares the attacks on images and captions at
 once on the same budgets: recall, and in how many groups of an image and its captions one is at
 least as strong as another (a minute on the torch backend, several to compile on the others).
-`--audit` looks for signs that the model hides its gradients. One file gives the same recall on
-each backend, clean and with `--noeval_random_start` also under PGD; random starts differ from
-one backend to the next.
+`--audit` looks for signs that the model hides its gradients, and ends in "sound", "caution" or
+"masked" with the reason. One file gives the same recall on each backend, clean and with
+`--noeval_random_start` also under PGD; random starts differ from one backend to the next.
 """
 
 import common_flags

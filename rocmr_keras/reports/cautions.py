@@ -1,4 +1,4 @@
-"""Reasons to doubt a report: weak attacks, few queries, a failed audit."""
+"""Reasons to doubt a report: weak attacks, few queries, an audit that found something."""
 
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides
@@ -9,6 +9,11 @@ _RANDOM = ("RandomNoise", "RandomSubstitution", "RandomCharacterEdits", "RandomH
 _FEWEST_STEPS = 10
 _FEWEST_QUERIES = 20
 _STALLED = 0.01
+# Which of its checks decided, and what follows.
+_AUDITS = {
+    "masked": ("fail", "the figures may be too good"),
+    "caution": ("caution", "the figures of AutoAttack are the ones to read"),
+}
 
 
 def cautions(report):
@@ -72,7 +77,9 @@ def _few(report):
 
 
 def _audit(report):
-    checks = report.get("audit", {}).get("checks", {})
-    failed = [name for name, check in checks.items() if check["verdict"] == "fail"]
-    if failed:
-        yield f"audit failed {', '.join(failed)}, so the figures may be too good"
+    audit = report.get("audit") or {}
+    # An audit of an earlier version has no verdict, and judged by other rules.
+    worst, advice = _AUDITS.get(audit.get("verdict"), (None, ""))
+    if worst:
+        found = [name for name, check in audit["checks"].items() if check["verdict"] == worst]
+        yield f"audit: {audit['verdict']} ({', '.join(found)}), so {advice}"

@@ -10,7 +10,8 @@ def verdict(report):
 
     For each protocol and direction it names the attack with the lowest recall@1 and the
     share of the clean recall@1 that this leaves; then what the figures do not show: random
-    or short attacks only, no AutoAttack, stalled gradients, a failed audit, few queries.
+    or short attacks only, no AutoAttack, stalled gradients, an audit that is not sound, few
+    queries.
 
     Args:
         report: Dict, as `evaluate` or `auto_attack` returns it, perhaps with an `"audit"`.

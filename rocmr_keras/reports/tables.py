@@ -3,6 +3,7 @@
 import json
 
 from rocmr_keras.files import replacing
+from rocmr_keras.reports.formatting import audit_line
 
 _DIRECTIONS = {
     "image_to_text": "image->text",
@@ -27,10 +28,11 @@ def write_report(path, report):
 def format_report(report):
     """Formats a report as text: a table for each protocol, recalls in percent.
 
-    Below them it says by how much attacks on strings changed the captions.
+    Below them it says by how much attacks on strings changed the captions, and the verdict of the
+    audit where the report has one.
 
     Args:
-        report: Dict, as `evaluate` returns it.
+        report: Dict, as `evaluate` returns it, perhaps with an `"audit"`.
 
     Returns:
         String of several lines.
@@ -45,7 +47,10 @@ def format_report(report):
                 rows.update(_rows(name, run))
         lines += ["", *_table(f"protocol: {protocol}", rows)]
     changes = [line for name, run in report["attacks"].items() for line in _changes(name, run)]
-    return "\n".join([*lines, *([""] if changes else []), *changes])
+    lines += ["", *changes] if changes else []
+    if report.get("audit"):
+        lines += ["", audit_line(report["audit"])]
+    return "\n".join(lines)
 
 
 def _changes(name, run):

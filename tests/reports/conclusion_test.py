@@ -89,18 +89,30 @@ def test_auto_attack(version):
     assert ("caution" in said) == (version == "fast")
 
 
-def test_no_attack_stalled_gradients_failed_audit_few_queries():
+def test_no_attack_stalled_gradients_masked_audit_few_queries():
     said = verdict(written(CLEAN, {}))
     assert said.startswith("recall@1, clean: image→text 42.0 %, text→image 50.0 %; caution: no")
     report = written({**CLEAN, "text_to_image": 0.0}, STRONG)
     report["attacks"]["pgd"]["stalled_share"] = {"images": 0.25}
-    checks = {"more_steps": {"verdict": "fail"}, "unit_length": {"verdict": "pass"}}
-    said = verdict({**report, "audit": {"checks": checks}})
+    checks = {"more_steps": {"verdict": "fail"}, "temperature": {"verdict": "caution"}}
+    said = verdict({**report, "audit": {"verdict": "masked", "checks": checks}})
     assert "25.0 % of the gradients of pgd stalled" in said
-    assert "audit failed more_steps, so" in said
+    assert "audit: masked (more_steps), so the figures may be too good" in said
     assert "only 0 text→image queries were right" in said
     # A share of nothing is not written, and nothing is the weakest of one.
     assert "10.0 % under tokens;" in said and "weakest" not in said
+
+
+def test_an_audit_that_warns_names_autoattack_and_a_sound_one_is_no_caution():
+    report = written(CLEAN, STRONG)
+    checks = {"more_steps": {"verdict": "pass"}, "temperature": {"verdict": "caution"}}
+    said = verdict({**report, "audit": {"verdict": "caution", "checks": checks}})
+    assert said.endswith(
+        "audit: caution (temperature), so the figures of AutoAttack are the ones to read"
+    )
+    assert "audit" not in verdict({**report, "audit": {"verdict": "sound", "checks": checks}})
+    # An older one judged by other rules.
+    assert "audit" not in verdict({**report, "audit": {"passed": False, "checks": checks}})
 
 
 def test_a_share_of_the_queries_is_compared_with_itself():

@@ -123,6 +123,8 @@ def test_nothing_is_fetched_and_no_text_becomes_markup(report, read):
         "attacks": {EVIL: report["attacks"]["pgd"]},
         "run": {"flags": {EVIL: EVIL}},
         "audit": {
+            "verdict": "masked",
+            "reason": EVIL,
             "budget": {"seed": 0},
             "checks": {EVIL: {"verdict": "fail", "figure": 0.5, "explanation": EVIL}},
         },
@@ -189,8 +191,9 @@ def test_stages_of_auto_attack_and_audit(report, read):
         **report["attacks"]["pgd"],
         "stages": [stage, {**stage, "queries": 0, "broken": 0}, {**stage, **lost}],
     }
-    check = {"verdict": "pass", "figure": 0.25, "explanation": "Because."}
+    check = {"verdict": "caution", "figure": 0.25, "explanation": "Because."}
     audit = {"checks": {"more_steps": check}, "budget": {"num_queries": 77}}
+    audit |= {"verdict": "caution", "reason": "more_steps. Because."}
     page = read({**report, "attacks": {"auto query": run}, "audit": audit})
     (stages,) = page.with_row("APGD, margin")
     assert stages[1:] == [
@@ -199,7 +202,8 @@ def test_stages_of_auto_attack_and_audit(report, read):
         ["APGD, margin", "image→text", "8", "4 / 3 / 2", "25.0 %"],
     ]
     assert "more steps" in page.texts and "0.2500" in page.texts
-    assert "All 1 checks passed, which proves nothing; a failure would." in page.texts
+    assert "audit: caution. more steps. Because." in page.texts
+    assert ("span", "class", "badge caution") in page.values
     assert page.with_row("num_queries")[0][-1] != [] and "77" in page.texts
 
 

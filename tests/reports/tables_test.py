@@ -33,6 +33,14 @@ def test_the_table_has_each_attack_once(report):
     assert sum(line.startswith("clean ") for line in lines) == 2
 
 
+def test_below_the_tables_stands_the_verdict_of_the_audit(report):
+    audit = {"verdict": "masked", "reason": "zero_gradients. All of them.", "checks": {}}
+    text = format_report({**report, "audit": audit})
+    assert text == f"{format_report(report)}\n\naudit: masked. zero gradients. All of them."
+    old = {"passed": False, "checks": {}}
+    assert format_report({**report, "audit": old}).endswith("earlier version. Run it again.")
+
+
 def test_the_table_has_percents_and_a_dash_where_nothing_was_measured(report):
     lines = {line.split()[0]: line for line in format_report(report).splitlines() if line}
     assert "57.1 / " in lines["pgd"] and lines["pgd"].rstrip().endswith("-")

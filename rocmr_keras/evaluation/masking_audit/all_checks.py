@@ -3,8 +3,9 @@ from rocmr_keras.evaluation.masking_audit import budget_checks
 from rocmr_keras.evaluation.masking_audit import invariance_checks
 from rocmr_keras.evaluation.masking_audit import rival_checks
 from rocmr_keras.evaluation.masking_audit.audit_budget import AuditBudget
+from rocmr_keras.evaluation.masking_audit.judgement import conclude
 from rocmr_keras.evaluation.masking_audit.probe import Probe
-from rocmr_keras.evaluation.masking_audit.substitution_check import token_search
+from rocmr_keras.evaluation.masking_audit.token_search import token_search
 
 CHECKS = {
     "deterministic": invariance_checks.deterministic,
@@ -27,14 +28,23 @@ def audit(model, split, epsilon, source=None, checks=None, batch_size=64, verbos
     """Checks a model for gradient masking, which only looks like robustness.
 
     If a model masks its gradients, results contradict each other: a larger budget does less
-    harm, or an attack without gradients does more. A passed check proves nothing; a failed
-    check means that the figures of `evaluate` are too good. The attacks are PGD in the
-    maximum norm on image queries, under the protocol `"query"`, and one token substitution on
-    a few texts.
+    harm, or an attack without gradients does more. The attacks are PGD in the maximum norm on
+    image queries, under the protocol `"query"`, and one token substitution on up to a hundred
+    texts. There are three verdicts:
+
+    - `"masked"`: at least one check failed. What attacks by gradient leave is too much.
+    - `"caution"`: no check failed, but something weakens some attacks, or is not decided by so
+      few queries. The reason says which figures to read instead: a temperature that weakens PGD
+      on `"contrastive"` does not touch AutoAttack, which climbs the margin too.
+    - `"sound"`: no check found anything. That proves nothing; the contrary would.
+
+    Comparisons that can convict a model are made on the margin, which no temperature changes,
+    and where a difference is less than 1 % probable by chance.
 
     Args:
         model: A `DualEncoder` with a preprocessor, or an `Adapter`.
-        split: A `rocmr_keras.data.Split`; a hundred images are enough (`split.subset(100)`).
+        split: A `rocmr_keras.data.Split`; a hundred images are enough (`split.subset(100)`),
+            and fewer than seven convict nobody by comparison.
         epsilon: Float in (0, 1], the budget, as in `PGD`.
         source: Another model of the same image size, for the check `beats_transfer`, which
             is left out without it. Defaults to `None`.
@@ -48,9 +58,9 @@ def audit(model, split, epsilon, source=None, checks=None, batch_size=64, verbos
             default `200`; `seed`, integer, by default `0`.
 
     Returns:
-        Dict of plain values: `passed`, whether all checks did; `checks`, from a name to a
-        dict with `verdict` (`"pass"` or `"fail"`), `figure`, a float, and `explanation`; and
-        `budget`.
+        Dict of plain values: `verdict`, as above; `reason`, a string, what decided it;
+        `checks`, from a name to a dict with `verdict` (`"pass"`, `"caution"` or `"fail"`),
+        `figure`, a float, and `explanation`; and `budget`.
 
     Raises:
         ValueError: If the budget is not in (0, 1], or a check is unknown.
@@ -63,8 +73,10 @@ def audit(model, split, epsilon, source=None, checks=None, batch_size=64, verbos
     ```
 
     Reference:
-        - [Athalye et al., 2018](https://arxiv.org/abs/1802.00420)
-        - [Carlini et al., 2019](https://arxiv.org/abs/1902.06705)
+        - [Athalye et al., 2018](https://arxiv.org/abs/1802.00420), obfuscated gradients
+        - [Carlini et al., 2019](https://arxiv.org/abs/1902.06705), what an evaluation must show
+        - [Pintor et al., 2022](https://arxiv.org/abs/2106.09947), attacks that fail by themselves
+        - [Croce et al., 2022](https://arxiv.org/abs/2202.13711), defences that draw or adapt
     """
     names = list(CHECKS) if checks is None else list(checks)
     _check_names(names)
@@ -80,15 +92,11 @@ def audit(model, split, epsilon, source=None, checks=None, batch_size=64, verbos
         results[name] = result
         if verbose:
             print(_line(name, result))
-    return {
-        "passed": all(result["verdict"] == "pass" for result in results.values()),
-        "checks": results,
-        "budget": budget.describe(),
-    }
+    return {**conclude(results), "checks": results, "budget": budget.describe()}
 
 
 def format_audit(report):
-    """Formats an audit as text, a line for each check.
+    """Formats an audit as text, a line for each check, and the verdict with its reason.
 
     Args:
         report: Dict, as `audit` returns it.
@@ -97,13 +105,11 @@ def format_audit(report):
         String of several lines.
     """
     lines = [_line(name, result) for name, result in report["checks"].items()]
-    failed = sum(result["verdict"] == "fail" for result in report["checks"].values())
-    lines.append("passed" if report["passed"] else f"{failed} of {len(lines)} checks failed")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"{report['verdict']}: {report['reason']}"])
 
 
 def _line(name, result):
-    return f"{result['verdict']}  {name:<20}{result['figure']:>10.4f}  {result['explanation']}"
+    return f"{result['verdict']:<7}  {name:<20}{result['figure']:>10.4f}  {result['explanation']}"
 
 
 def _check_names(names):

@@ -1,7 +1,10 @@
 """Checks that larger budgets are never weaker, and that the largest breaks the model."""
 
+import math
+
+from rocmr_keras.evaluation.masking_audit.judgement import LEVEL
+from rocmr_keras.evaluation.masking_audit.judgement import fails_unless
 from rocmr_keras.evaluation.masking_audit.judgement import not_weaker
-from rocmr_keras.evaluation.masking_audit.judgement import verdict
 from rocmr_keras.evaluation.masking_audit.probe import DIRECTION
 
 
@@ -25,12 +28,20 @@ def larger_epsilon(probe):
 
 
 def huge_epsilon(probe):
-    """With every pixel free, the query is lost: better than chance is a fault of the attack."""
+    """With every pixel free another image would do: what is right above chance is unattacked."""
     relevance = probe.encoded.relevance(DIRECTION)
     chance = float((relevance.counts / relevance.num_items).mean())
-    recall = probe.recall_at_1(probe.white_box["huge"].embeddings)
+    found = [runs["huge"].embeddings for runs in (probe.white_box, probe.by_margin)]
+    survived = probe.is_right(found[0]) & probe.is_right(found[1])
+    probability = _at_least(int(survived.sum()), len(survived), chance)
     explanation = (
-        f"With an epsilon of 1, recall@1 is {recall:.4f}; chance is {chance:.4f}. What is above "
-        "chance was not attacked, whatever the epsilon."
+        f"With an epsilon of 1, recall@1 is {survived.mean():.4f}; chance is {chance:.4f}. What is "
+        "above chance was not attacked, whatever the epsilon."
     )
-    return verdict(recall <= chance, recall, explanation)
+    return fails_unless(probability >= LEVEL, survived.mean(), explanation)
+
+
+def _at_least(successes, count, chance):
+    """The probability of so many or more successes in `count` trials."""
+    fewer = range(successes)
+    return 1.0 - sum(math.comb(count, k) * chance**k * (1.0 - chance) ** (count - k) for k in fewer)

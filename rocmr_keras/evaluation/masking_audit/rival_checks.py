@@ -1,4 +1,4 @@
-"""Checks that the white-box attack is at least as strong as attacks that know less."""
+"""Checks that the white-box attacks are at least as strong as attacks that know less."""
 
 from rocmr_keras.attacks import RandomNoise
 from rocmr_keras.attacks import Square
@@ -10,13 +10,14 @@ from rocmr_keras.evaluation.masking_audit.judgement import beats
 
 def beats_noise(probe):
     found = probe.attack(RandomNoise(1.0, seed=probe.budget.seed))[0]
-    return beats(probe, found.loss, "Random noise")
+    return beats(probe, found.margins, "Random noise")
 
 
 def beats_gradient_free(probe):
     budget = probe.budget
-    found = probe.attack(Square(1.0, num_steps=budget.num_queries, seed=budget.seed))[0]
-    return beats(probe, found.loss, f"Random search with {budget.num_queries} queries")
+    attack = Square(1.0, num_steps=budget.num_queries, seed=budget.seed)
+    found = probe.attack(attack, objective="margin")[0]
+    return beats(probe, found.margins, f"Random search with {budget.num_queries} queries")
 
 
 def beats_transfer(probe):
@@ -32,4 +33,5 @@ def beats_transfer(probe):
     found = encode_attacked(source, "images", attack, probe.budget.objective)
     inputs = {"images": found["adversarial_images"]}
     embeddings = encode_inputs(encoded.model, "images", inputs, size)
-    return beats(probe, probe.loss(embeddings), "What was found on the source model")
+    margins = probe.losses(embeddings, "margin")
+    return beats(probe, margins, "What was found on the source model")

@@ -91,7 +91,7 @@ svg .s6 { color: var(--s6); }
 svg text.label { fill: currentColor; }
 .checks { list-style: none; margin: 0; padding: 0; background: var(--card);
   border: 1px solid var(--line); border-radius: 10px; }
-.checks li { display: grid; grid-template-columns: 52px 1fr auto; gap: 2px 12px;
+.checks li { display: grid; grid-template-columns: 68px 1fr auto; gap: 2px 12px;
   padding: 12px 18px; border-bottom: 1px solid var(--line); align-items: center; }
 .checks li:last-child { border-bottom: 0; }
 .checks strong { font-weight: 500; }
@@ -100,6 +100,7 @@ svg text.label { fill: currentColor; }
 .badge { font-size: 13px; font-weight: 600; text-align: center; border-radius: 12px;
   border: 1px solid currentColor; line-height: 1.5; }
 .badge.pass { color: var(--good); }
+.badge.caution { color: var(--warn); }
 .badge.fail { color: var(--bad); }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(310px, 100%), 1fr));
   gap: 16px; }

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 SETTINGS = {"epsilon": 0.1, "num_steps": 12, "num_queries": 40, "batch_size": 7, "verbose": 0}
 
 
-class Defence:
-    """A model behind a wall: what a subclass does not change goes through."""
+class Wrapped:
+    """A model whose image tower a subclass changes."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -25,69 +25,30 @@ class Defence:
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
-    def encode_images(self, images, training=False):
-        return self.inner.encode_images(self.defend(images), training=training)
 
-    def defend(self, images):
-        return images
-
-
-class Quantised(Defence):
-    """Four grey levels: the gradient of rounding is zero."""
-
-    def defend(self, images):
-        return ops.round(4.0 * images) / 4.0
-
-
-class Shattered(Defence):
-    """A ripple too fine to see, whose slope drowns the model's."""
-
-    def defend(self, images):
-        return images + 0.02 * ops.sin(1000.0 * images)
-
-
-class Saturated(Defence):
-    """A temperature at which the softmax of a right answer is 1 to the last bit."""
-
-    def scale(self):
-        return 1e5 * ops.ones(())
-
-
-class Stochastic(Defence):
-    """Noise on every input."""
-
-    def __init__(self, inner):
-        super().__init__(inner)
-        self.seed_generator = keras.random.SeedGenerator(0)
-
-    def defend(self, images):
-        return images + 0.2 * keras.random.normal(ops.shape(images), seed=self.seed_generator)
-
-
-class TwiceNormalised(Defence):
+class TwiceNormalised(Wrapped):
     """Embeddings as long as the temperature: what it multiplies is divided out again."""
 
     def encode_images(self, images, training=False):
         return self.inner.encode_images(images, training=training) / self.inner.scale()
 
 
-DEFENCES = {
-    "quantised": (Quantised, ["zero_gradients", "beats_gradient_free"]),
-    "shattered": (Shattered, ["beats_gradient_free"]),
-    "saturated": (Saturated, ["zero_gradients"]),
-    "stochastic": (Stochastic, ["deterministic"]),
-    "twice normalised": (TwiceNormalised, ["unit_length"]),
-}
+class Neighbourly(Wrapped):
+    """Every image is seen beside the mean of its batch."""
+
+    def encode_images(self, images, training=False):
+        images = images - 0.5 * ops.mean(images, axis=0, keepdims=True)
+        return self.inner.encode_images(images, training=training)
 
 
-@pytest.mark.parametrize("name", DEFENCES)
-def test_a_masked_defence_is_flagged(name, model, split):
-    """The colours are all right when clean, so that there is something to hide."""
-    kind, expected = DEFENCES[name]
-    report = audit(kind(model), split, checks=expected, **SETTINGS)
-    assert not report["passed"]
-    failed = [key for key, result in report["checks"].items() if result["verdict"] == "fail"]
-    assert failed == expected, format_audit(report)
+BROKEN = {"unit_length": TwiceNormalised, "batch_size": Neighbourly}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_breaks_an_invariance_is_masked(name, model, split):
+    kind = BROKEN[name]
+    report = audit(kind(model), split, checks=[name], **SETTINGS)
+    assert report["checks"][name]["verdict"] == "fail" and report["verdict"] == "masked"
 
 
 @pytest.fixture(scope="module")
@@ -104,17 +65,18 @@ def convolutional(make_random_model):
     return model
 
 
-HONEST = ("tanh", "relu", "gelu", "linear", "convolutional")
+HONEST = ("tanh", "linear", "convolutional")
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_an_honest_model_passes(name, make_random_model, convolutional, split):
+def test_an_honest_model_is_sound(name, make_random_model, convolutional, split):
+    """Random towers, of few images: seven are the fewest that can convict."""
     model = convolutional
     if name != "convolutional":
         model = make_random_model(HONEST.index(name), activation=name)
     source = make_random_model(9)
     report = audit(model, split, source=source, **{**SETTINGS, "num_steps": 8})
-    assert report["passed"], format_audit(report)
+    assert report["verdict"] == "sound", format_audit(report)
     assert set(report["checks"]) == set(CHECKS)
 
 
@@ -126,11 +88,8 @@ def test_the_report_is_plain(model, split, capsys):
     assert set(report["checks"]) == {"deterministic"}
     assert report["budget"]["objective"] == "contrastive"
     printed = capsys.readouterr().out
-    assert printed.startswith("pass  deterministic") and printed.strip() in format_audit(report)
-    assert format_audit(report).endswith("passed")
-    failed = {"verdict": "fail", "figure": 0.5, "explanation": "Why."}
-    text = format_audit({"passed": False, "checks": {"more_steps": failed}})
-    assert text.splitlines()[-1] == "1 of 1 checks failed" and "fail  more_steps" in text
+    assert printed.startswith("pass     deterministic") and printed.strip() in format_audit(report)
+    assert format_audit(report).endswith("sound: " + report["reason"])
 
 
 def test_errors(model, split):
