@@ -48,9 +48,7 @@ def measure(name, model_config, batch, num_steps):
             rk.attacks.PGD(_IMAGE_EPSILON, **options),
             rk.attacks.EmbeddingPGD(_TEXT_EPSILON, **options),
         )
-        # The step by hand trains on clean images too.
-        terms = {**rk.trainers.PRESETS["rocmr"].get_config(), "constant_clean_images": False}
-        trainer = rk.RoCMR(model, *attacks, terms)
+        trainer = rk.RoCMR(model, *attacks)
         optimizer.build(trainer.trainable_variables)
         trainer.compile(optimizer)
         return _seconds(lambda: trainer.train_on_batch(batch)), forward

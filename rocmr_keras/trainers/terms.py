@@ -202,7 +202,6 @@ PRESETS = {
         adversarial_texts=0.1,
         adversarial_pairs=0.7,
         text_first=True,
-        constant_clean_images=True,
     ),
     "rocmr_image_only": Terms(clean=0.5, adversarial_images=0.5),
     "rocmr_text_only": Terms(clean=0.5, adversarial_texts=0.5),

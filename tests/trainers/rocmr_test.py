@@ -141,7 +141,7 @@ def count_calls(model, monkeypatch):
     "preset, images, texts, image_attacks, text_attacks",
     [
         ("standard", 1, 1, 0, 0),
-        ("rocmr", 1, 2, 1, 1),
+        ("rocmr", 2, 2, 1, 1),
         ("rocmr_image_only", 2, 1, 1, 0),
         ("rocmr_text_only", 1, 2, 0, 1),
         ("tecoa", 1, 1, 1, 0),
