@@ -9,6 +9,8 @@ typed, "one token" of any kind, which is stronger, and "one edit" of those that 
 and `--eval_substitutions`; `--attacks=joint` compares the attacks on images and captions at
 once on the same budgets: recall, and in how many groups of an image and its captions one is at
 least as strong as another (a minute on the torch backend, several to compile on the others).
+`--entry=board/rocmr.json` writes an entry of a leaderboard: figures, budgets, versions, the
+checksum of the weights and the verdict of the audit; `compare.py --entries=board` reads them.
 `--audit` looks for signs that the model hides its gradients, and ends in "sound", "caution" or
 "masked" with the reason. One file gives the same recall on each backend, clean and with
 `--noeval_random_start` also under PGD; random starts differ from one backend to the next.
@@ -38,6 +40,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
+flags.DEFINE_string("entry", None, "File of an entry for a leaderboard.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
 
@@ -53,7 +56,9 @@ def main(_):
     run_report.write_flags(FLAGS.output)
     split = common_flags.choose_images(common_flags.load_data()[FLAGS.split])
     extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}
-    run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks, extra)
+    figures = run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks, extra)
+    if FLAGS.entry:
+        run_report.write_entry(FLAGS.entry, figures, model, split, FLAGS.split)
 
 
 if __name__ == "__main__":
