@@ -1,5 +1,6 @@
 """What `train.py` and `evaluate.py` write about a model: figures, table, pictures, page."""
 
+import functools
 import importlib
 import logging
 import os
@@ -38,8 +39,8 @@ def report(model, split, output, seed, attacks="listed", extra=None):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
     `attacks` is `"listed"`, those of the evaluation flags, `"joint"`, the joint ones of these
-    flags, a version of AutoAttack, or `"none"`; `extra`, a dict, is written into the report too.
-    Returns the report.
+    flags, a published protocol, a version of AutoAttack, or `"none"`; `extra`, a dict, is
+    written into the report too. Returns the report.
     """
     figures = {**measure(model, split, seed, attacks), **(extra or {})}
     rk.reports.write_report(os.path.join(output, "report.json"), figures)
@@ -78,6 +79,10 @@ def measure(model, split, seed, attacks="listed"):
         "none": lambda: {},
         "listed": lambda: common_flags.threats(seed, split.captions),
         "joint": lambda: common_flags.joint_threats(seed),
+        **{
+            name: functools.partial(common_flags.protocol_threats, name, seed)
+            for name in common_flags.PROTOCOLS
+        },
     }
     if attacks in makers:
         threats = makers[attacks]()
