@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -88,6 +89,7 @@ def test_tokens_of_another_vocabulary_go_through_the_string(model, split):
     np.testing.assert_allclose(embeddings, found["embeddings"], atol=1e-5)
 
 
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="Elsewhere it takes minutes.")
 def test_a_joint_attack_on_the_diagonal_is_the_protocol_both(models, split):
     parts = PGD(0.2, 2, seed=0), TokenSubstitution(1, 4)
     attack = joint.build("set_guidance", *parts)
