@@ -7,6 +7,9 @@ from absl import flags
 
 import rocmr_keras as rk
 
+#: Published protocols, and the schedule of each.
+PROTOCOLS = {"co_attack": "co_attack", "sga": "set_guidance"}
+
 
 class _BudgetParser(flags.ArgumentParser):
     """Reads `8/255` as well as `0.0314`."""
@@ -130,6 +133,25 @@ def joint_threats(seed):
         name: rk.evaluation.Threat(*attacks, protocol=rk.evaluation.protocols.Both(name))
         for name in rk.attacks.joint.SCHEDULES
     }
+
+
+def protocol_threats(name, seed):
+    """Returns the threat of a published protocol by its name."""
+    threat, parts = rk.evaluation.Threat, _published(seed)
+    protocol = rk.evaluation.protocols.Both(PROTOCOLS[name])
+    return {name: threat(*parts, protocol=protocol)}
+
+
+def protocol_attack(name, seed):
+    """Returns the joint attack of a published protocol."""
+    return rk.attacks.joint.build(PROTOCOLS[name], *_published(seed))
+
+
+def _published(seed):
+    """The budget of both papers: 2/255 in 10 steps of 0.5/255, and one word out of ten."""
+    pgd = rk.attacks.PGD(2 / 255, 10, step_size=0.5 / 255, seed=seed)
+    words = rk.attacks.WholeWords()
+    return pgd, rk.attacks.TokenSubstitution(1, 10, seed=seed, candidates=words)
 
 
 def _pgd(epsilon, seed):

@@ -8,6 +8,11 @@ for each protocol, draws recall@10 (or `--k`) over epsilon, and writes the repor
 mean over seeds, with half the range of recall@1 in parentheses. Reports of different data,
 or with different attacks, are refused.
 
+    python recipes/compare.py --entries=board
+
+builds the table of a leaderboard from a folder of entries, which `evaluate.py --entry` writes,
+and refuses to mix what cannot be mixed: other data, galleries, protocols, budgets or versions.
+
     python recipes/compare.py --runs=runs/standard,runs/rocmr --attacks=standard --transfer
 
 attacks the `model.keras` of each folder instead, with AutoAttack or, with
@@ -32,7 +37,9 @@ FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
 common_flags.define_evaluation_flags()
-flags.DEFINE_list("runs", None, "Output folders of train.py or evaluate.py.", required=True)
+flags.DEFINE_list("runs", None, "Output folders of train.py or evaluate.py.")
+flags.DEFINE_string("entries", None, "Folder of entries of a leaderboard, instead of runs.")
+flags.mark_flags_as_mutual_exclusive(["runs", "entries"], required=True)
 flags.DEFINE_string("output", "runs/compare", "Folder for tables, figures and reports.")
 flags.DEFINE_enum("k", "10", ["1", "5", "10"], "The figures' recall is among the first k.")
 flags.DEFINE_enum(
@@ -45,6 +52,16 @@ flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
 
 def main(_):
+    if FLAGS.entries:
+        tables = rk.reports.format_leaderboard(rk.reports.read_entries(FLAGS.entries))
+        print(tables)
+        write_tables(tables)
+    else:
+        compare_runs()
+
+
+def compare_runs():
+    """Compares the reports of some folders, or attacks their models anew first."""
     needs_data = FLAGS.attacks or FLAGS.transfer
     split = common_flags.load_data()[FLAGS.split] if needs_data else None
     folders = FLAGS.runs
@@ -53,12 +70,16 @@ def main(_):
     reports = read_reports(folders)
     tables = rk.reports.format_comparison(reports)
     print(tables)
-    with rk.files.replacing(os.path.join(FLAGS.output, "tables.md")) as temporary:
-        temporary.write_text(tables, "utf-8")
+    write_tables(tables)
     draw_curves(reports)
     write_page(reports)
     if FLAGS.transfer:
         draw_transfer(split)
+
+
+def write_tables(tables):
+    with rk.files.replacing(os.path.join(FLAGS.output, "tables.md")) as temporary:
+        temporary.write_text(tables, "utf-8")
 
 
 def run_name(folder):

@@ -9,6 +9,13 @@ typed, "one token" of any kind, which is stronger, and "one edit" of those that 
 and `--eval_substitutions`; `--attacks=joint` compares the attacks on images and captions at
 once on the same budgets: recall, and in how many groups of an image and its captions one is at
 least as strong as another (a minute on the torch backend, several to compile on the others).
+`--protocol=co_attack` and `--protocol=sga` run the published attacks on both sides at their
+budget: 2/255, one word, 10 steps. The report gives the success of each as its paper counts it:
+`recall_drop` for Co-Attack, `attack_success_rate` for SGA. `--transfer_to=other.keras` also tries
+what was found on each of the two models on the other one. Words are chosen by the text tower's
+gradient here, not by the masked language model of the papers.
+`--entry=board/rocmr.json` writes an entry of a leaderboard: figures, budgets, versions, the
+checksum of the weights and the verdict of the audit; `compare.py --entries=board` reads them.
 `--audit` looks for signs that the model hides its gradients, and ends in "sound", "caution" or
 "masked" with the reason. One file gives the same recall on each backend, clean and with
 `--noeval_random_start` also under PGD; random starts differ from one backend to the next.
@@ -36,8 +43,13 @@ flags.DEFINE_enum(
     "Those of the eval flags, the joint ones, AutoAttack (fast for a look, standard to publish), "
     "or none.",
 )
+flags.DEFINE_enum(
+    "protocol", None, list(common_flags.PROTOCOLS), "A published attack, instead of --attacks."
+)
+flags.DEFINE_string("transfer_to", None, "Model file that meets what --protocol found.")
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
+flags.DEFINE_string("entry", None, "File of an entry for a leaderboard.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
 
@@ -48,12 +60,28 @@ def run_audit(model, split):
     return rk.evaluation.audit(model, subset, FLAGS.eval_both, source=source, seed=FLAGS.seed)
 
 
+def run_transfer(model, split):
+    """Tries what the protocol finds on each of two models on both of them."""
+    models = {"model": model, "other": keras.saving.load_model(FLAGS.transfer_to)}
+    attack = common_flags.protocol_attack(FLAGS.protocol, FLAGS.seed)
+    matrix = rk.evaluation.transfer_matrix(models, split, attack, batch_size=128)
+    print(rk.reports.format_transfer(matrix))
+    return {"names": matrix["names"], "k": 1, "directions": matrix["directions"]}
+
+
 def main(_):
+    if FLAGS.transfer_to and not FLAGS.protocol:
+        raise app.UsageError("--transfer_to needs a --protocol, co_attack or sga.")
     model = keras.saving.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
     split = common_flags.choose_images(common_flags.load_data()[FLAGS.split])
     extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}
-    run_report.report(model, split, FLAGS.output, FLAGS.seed, FLAGS.attacks, extra)
+    if FLAGS.transfer_to:
+        extra["transfer"] = run_transfer(model, split)
+    attacks = FLAGS.protocol or FLAGS.attacks
+    figures = run_report.report(model, split, FLAGS.output, FLAGS.seed, attacks, extra)
+    if FLAGS.entry:
+        run_report.write_entry(FLAGS.entry, figures, model, split, FLAGS.split)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """What `train.py` and `evaluate.py` write about a model: figures, table, pictures, page."""
 
+import functools
 import importlib
 import logging
 import os
+import pathlib
 import platform
 
 import common_flags
@@ -37,7 +39,8 @@ def report(model, split, output, seed, attacks="listed", extra=None):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
     `attacks` is `"listed"`, those of the evaluation flags, `"joint"`, the joint ones of these
-    flags, a version of AutoAttack, or `"none"`; `extra`, a dict, is written into the report too.
+    flags, a published protocol, a version of AutoAttack, or `"none"`; `extra`, a dict, is
+    written into the report too. Returns the report.
     """
     figures = {**measure(model, split, seed, attacks), **(extra or {})}
     rk.reports.write_report(os.path.join(output, "report.json"), figures)
@@ -46,11 +49,28 @@ def report(model, split, output, seed, attacks="listed", extra=None):
         print(f"\n{rk.evaluation.format_margins(figures['margins'])}")
     print(f"\n{rk.reports.verdict(figures)}\n")
     if attacks == "none":
-        return
+        return figures
     threats = common_flags.threats(seed, split.captions)
     draw(model, split, output, figures, threats)
     write_page(model, split, output, figures, threats, seed)
     print(f"Page, pictures, figures and the model are in {output}.")
+    return figures
+
+
+def write_entry(path, figures, model, split, split_name):
+    """Writes the entry of a leaderboard, which bears the name of the file."""
+    described = {
+        "name": pathlib.Path(path).stem,
+        "sha256": rk.evaluation.weights_sha256(model),
+        "parameters": model.count_params(),
+    }
+    data = {
+        "dataset": FLAGS.dataset,
+        "split": split_name,
+        "sha256": rk.evaluation.split_sha256(split),
+    }
+    entry = rk.reports.leaderboard_entry(figures, described, data, figures["run"]["versions"])
+    rk.reports.write_report(path, entry)
 
 
 def measure(model, split, seed, attacks="listed"):
@@ -59,6 +79,10 @@ def measure(model, split, seed, attacks="listed"):
         "none": lambda: {},
         "listed": lambda: common_flags.threats(seed, split.captions),
         "joint": lambda: common_flags.joint_threats(seed),
+        **{
+            name: functools.partial(common_flags.protocol_threats, name, seed)
+            for name in common_flags.PROTOCOLS
+        },
     }
     if attacks in makers:
         threats = makers[attacks]()

@@ -158,6 +158,30 @@ def test_train_resume_and_compare(captions, tmp_path):
         assert "of 6 groups, at least as strong as" in out
         margins = json.loads((tmp_path / "joint" / "report.json").read_text())["margins"]
         assert set(margins["alternating"]["at_least_as_strong"].values()) == {6}
+        publish(tmp_path, data)
+
+
+def publish(folder, data):
+    """A published protocol, what it does to another model, and the table of two entries."""
+    model, other = (f"{folder}/{name}/model.keras" for name in ("rocmr-0", "fare-0"))
+    flags = [f"--model={model}", f"--output={folder}/sga", *data, "--eval_steps=1"]
+    flags += ["--protocol=sga", f"--transfer_to={other}", f"--entry={folder}/board/rocmr.json"]
+    out = run("evaluate.py", *flags, "--eval_candidates=2", "--eval_epsilons=8/255")
+    assert "| attacked | model | other |" in out and "protocol: both" in out
+    report = json.loads((folder / "sga" / "report.json").read_text())
+    transfer = report["transfer"]["directions"]["image_to_text"]
+    own = report["attacks"]["sga"]
+    assert own["budget"]["image_attack"]["epsilon"] == pytest.approx(2 / 255)
+    for name in ("recall_drop", "attack_success_rate"):
+        assert transfer[name][0][0] == pytest.approx(own[name]["image_to_text"])
+    path = folder / "board" / "rocmr.json"
+    entry = json.loads(path.read_text())
+    loaded = keras.saving.load_model(model)
+    assert entry["model"]["sha256"] == rk.evaluation.weights_sha256(loaded)
+    (folder / "board" / "again.json").write_text(path.read_text())
+    table = run("compare.py", f"--entries={folder}/board", f"--output={folder}/table")
+    assert "| rocmr | none |" in table and "| again | none |" in table
+    assert (folder / "table" / "tables.md").read_text("utf-8").strip() == table.strip()
 
 
 def test_benchmark():

@@ -11,6 +11,8 @@ from rocmr_keras.evaluation.examples.at_random import adversarial_pairs
 from rocmr_keras.evaluation.examples.at_random import retrieval_rows
 from rocmr_keras.evaluation.examples.of_auto_attack import auto_attack_failures
 from rocmr_keras.evaluation.examples.worst import worst_failures
+from rocmr_keras.evaluation.identity import split_sha256
+from rocmr_keras.evaluation.identity import weights_sha256
 from rocmr_keras.evaluation.margins import compare_margins
 from rocmr_keras.evaluation.margins import format_margins
 from rocmr_keras.evaluation.masking_audit import audit
@@ -42,8 +44,10 @@ __all__ = [
     "format_report",
     "protocols",
     "retrieval_rows",
+    "split_sha256",
     "transfer_matrix",
     "verify_token_robustness",
+    "weights_sha256",
     "worst_case",
     "worst_failures",
 ]

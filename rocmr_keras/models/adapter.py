@@ -7,6 +7,8 @@ from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.models import towers
 
 _LAYOUTS = ("channels_last", "channels_first")
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Adapter(keras.Model):
@@ -14,6 +16,7 @@ class Adapter(keras.Model):
 
     Two functions are enough: from images to embeddings, and from token *embeddings* to
     embeddings; the attack on a text enters between its embedding table and the rest.
+    `from_transformers` and `from_open_clip` know them for models of these packages.
     Unlike `DualEncoder` it is not for training and not saved: save what it wraps. On the
     torch backend the functions can be plain `torch.nn.Module`s.
 
@@ -97,6 +100,105 @@ class Adapter(keras.Model):
         self.data_format = data_format
         self.built = True
 
+    @classmethod
+    def from_transformers(
+        cls,
+        model,
+        tokenizer,
+        image_size=None,
+        mean=_CLIP_MEAN,
+        std=_CLIP_STD,
+        sequence_length=None,
+        use_mask=True,
+    ):
+        """Adapts a dual encoder of `transformers`, such as a `CLIPModel`, on the torch backend.
+
+        Args:
+            model: A model with `get_image_features` and `get_text_features`.
+            tokenizer: Its tokenizer, padding on the right.
+            image_size: Integer, or tuple of height and width. Defaults to `None`, that of
+                the model's config.
+            mean: Three floats, of pixels in `[0, 1]`. Defaults to those of CLIP.
+            std: Three floats. Defaults to those of CLIP.
+            sequence_length: Integer. Defaults to `None`, the positions of the model's config.
+            use_mask: Boolean, whether the model hears which tokens are padding. SigLIP was
+                trained without: `False`. Defaults to `True`.
+
+        Returns:
+            An `Adapter`.
+
+        Raises:
+            ValueError: If the backend is not torch, or the model or the tokenizer is of
+                another kind.
+
+        Example:
+
+        ```python
+        name = "openai/clip-vit-base-patch32"
+        model = transformers.CLIPModel.from_pretrained(name)
+        tokenizer = transformers.CLIPTokenizerFast.from_pretrained(name)
+        adapter = rocmr_keras.models.Adapter.from_transformers(model, tokenizer)
+        ```
+        """
+        # A model of the house needs none of this.
+        from rocmr_keras.models.hub.torch_towers import adapter_arguments
+
+        def encode_texts(token_ids, padding_mask):
+            mask = padding_mask.long() if use_mask else None
+            return model.get_text_features(input_ids=token_ids, attention_mask=mask)
+
+        _check_methods(model, "get_image_features", "get_text_features")
+        size = image_size or model.config.vision_config.image_size
+        length = sequence_length or model.config.text_config.max_position_embeddings
+        encoders = lambda pixels: model.get_image_features(pixel_values=pixels), encode_texts
+        return cls(**adapter_arguments(model, tokenizer, *encoders, size, length, mean, std))
+
+    @classmethod
+    def from_open_clip(
+        cls,
+        model,
+        tokenizer,
+        image_size=None,
+        mean=_CLIP_MEAN,
+        std=_CLIP_STD,
+        sequence_length=None,
+    ):
+        """Adapts a model of `open_clip`, on the torch backend.
+
+        Args:
+            model: A model with `encode_image` and `encode_text`.
+            tokenizer: That of `open_clip.get_tokenizer`.
+            image_size: Integer, or tuple of height and width. Defaults to `None`, that of
+                the model.
+            mean: Three floats, of pixels in `[0, 1]`. Defaults to those of CLIP; others are
+                in `model.visual.image_mean`.
+            std: Three floats. Defaults to those of CLIP.
+            sequence_length: Integer. Defaults to `None`, the context of the model.
+
+        Returns:
+            An `Adapter`.
+
+        Raises:
+            ValueError: If the backend is not torch, or the model or the tokenizer is of
+                another kind.
+
+        Example:
+
+        ```python
+        model, _, _ = open_clip.create_model_and_transforms("ViT-B-32", "laion2b_s34b_b79k")
+        tokenizer = open_clip.get_tokenizer("ViT-B-32")
+        adapter = rocmr_keras.models.Adapter.from_open_clip(model, tokenizer)
+        ```
+        """
+        from rocmr_keras.models.hub.torch_towers import adapter_arguments
+
+        _check_methods(model, "encode_image", "encode_text")
+        size = image_size or model.visual.image_size
+        length = sequence_length or getattr(model, "context_length", None)
+        length = length or model.text.context_length
+        encoders = model.encode_image, lambda token_ids, padding_mask: model.encode_text(token_ids)
+        return cls(**adapter_arguments(model, tokenizer, *encoders, size, length, mean, std))
+
     @property
     def text_encoder(self):
         """What has the `embedding_table`: the adapter itself."""
@@ -169,6 +271,15 @@ def _as_layer(function):
     if not is_module or isinstance(function, keras.layers.Layer):
         return function
     return keras.layers.TorchModuleWrapper(function)
+
+
+def _check_methods(model, *names):
+    missing = [name for name in names if not callable(getattr(model, name, None))]
+    if missing:
+        raise ValueError(
+            f"`model` must have the methods {names}. Received: {type(model).__name__} without "
+            f"{missing}. Build an `Adapter` from two functions."
+        )
 
 
 def _check(encode_images, encode_text_embeddings, embed_tokens, data_format):

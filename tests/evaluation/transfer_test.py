@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -5,12 +6,16 @@ from keras import ops
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.attacks import joint
 from rocmr_keras.data import Preprocessor
 from rocmr_keras.evaluation import EncodedSplit
+from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import encode_attacked
 from rocmr_keras.evaluation import evaluate
+from rocmr_keras.evaluation import protocols
 from rocmr_keras.evaluation import transfer_matrix
 from rocmr_keras.evaluation.encoding.embeddings import encode_inputs
+from rocmr_keras.evaluation.transfer import _success
 from rocmr_keras.evaluation.transfer import _translate
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -78,10 +83,40 @@ def test_tokens_of_another_vocabulary_go_through_the_string(model, split):
     other = Renumbered(model)
     encoded = EncodedSplit(model, split, **SETTINGS)
     found = encode_attacked(encoded, "texts", TokenSubstitution(1, 8))
-    inputs = _translate(found, split, model, other)
+    inputs = _translate(found, encoded, other)["texts"]
     assert np.any(inputs["token_ids"] != found["adversarial_token_ids"])
     embeddings = encode_inputs(other, "texts", inputs, 4)
     np.testing.assert_allclose(embeddings, found["embeddings"], atol=1e-5)
+
+
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="Elsewhere it takes minutes.")
+def test_a_joint_attack_on_the_diagonal_is_the_protocol_both(models, split):
+    parts = PGD(0.2, 2, seed=0), TokenSubstitution(1, 4)
+    attack = joint.build("set_guidance", *parts)
+    matrix = transfer_matrix(models, split, attack, **SETTINGS)
+    assert list(matrix["directions"]) == ["image_to_text", "text_to_image"]
+    threat = Threat(*parts, protocol=protocols.Both("set_guidance"))
+    for place, model in enumerate(models.values()):
+        report = evaluate(model, split, {"sga": threat}, **SETTINGS)
+        own = report["attacks"]["sga"]
+        for direction, figures in matrix["directions"].items():
+            expected = own[direction]["recall_at_1"]
+            assert figures["recall"][place][place] == pytest.approx(expected)
+            for name in ("recall_drop", "attack_success_rate"):
+                expected = own[name][direction]
+                expected = expected if expected is None else pytest.approx(expected)
+                assert figures[name][place][place] == expected
+    recalls = [figures["recall"] for figures in matrix["directions"].values()]
+    np.testing.assert_allclose(matrix["recall"], np.mean(recalls, axis=0))
+    # What was found on the random model is tried on the other, images and captions both.
+    assert matrix["recall"][1, 0] > matrix["recall"][0, 0]
+
+
+def test_success_counts_the_queries_that_were_right():
+    clean, attacked = np.array([1, 1, 3, 1]), np.array([2, 1, 1, 9])
+    assert _success(clean, attacked, 1) == pytest.approx(2 / 3)
+    assert _success(clean, attacked, 3) == pytest.approx(1 / 4)
+    assert _success(np.array([4]), np.array([5]), 1) is None
 
 
 def test_errors(models, split, preprocessor, make_model):
