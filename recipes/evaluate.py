@@ -9,6 +9,8 @@ typed, "one token" of any kind, which is stronger, and "one edit" of those that 
 and `--eval_substitutions`; `--attacks=joint` compares the attacks on images and captions at
 once on the same budgets: recall, and in how many groups of an image and its captions one is at
 least as strong as another (a minute on the torch backend, several to compile on the others).
+`--attacks=corruptions` prints recall under changes that need no attacker (light, blur, JPEG, a
+shift) by kind and severity, beside PGD: whom attacks leave standing these may not.
 `--audit` looks for signs that the model hides its gradients, and ends in "sound", "caution" or
 "masked" with the reason. One file gives the same recall on each backend, clean and with
 `--noeval_random_start` also under PGD; random starts differ from one backend to the next.
@@ -32,9 +34,9 @@ flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to att
 flags.DEFINE_enum(
     "attacks",
     "listed",
-    ["listed", "joint", "fast", "standard", "none"],
-    "Those of the eval flags, the joint ones, AutoAttack (fast for a look, standard to publish), "
-    "or none.",
+    ["listed", "joint", "corruptions", "fast", "standard", "none"],
+    "Those of the eval flags, the joint ones, corruptions, AutoAttack (fast for a look, standard "
+    "to publish), or none.",
 )
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")

@@ -5,12 +5,16 @@ from rocmr_keras.reports.comparison import format_comparison
 from rocmr_keras.reports.comparison import format_transfer
 from rocmr_keras.reports.comparison import recall_curve
 from rocmr_keras.reports.conclusion import verdict
+from rocmr_keras.reports.corruptions import corruption_recalls
+from rocmr_keras.reports.corruptions import format_corruptions
 from rocmr_keras.reports.html import write_html_report
 from rocmr_keras.reports.tables import format_report
 from rocmr_keras.reports.tables import write_report
 
 __all__ = [
+    "corruption_recalls",
     "format_comparison",
+    "format_corruptions",
     "format_report",
     "format_transfer",
     "pictures",
