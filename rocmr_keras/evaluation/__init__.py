@@ -1,5 +1,6 @@
 from rocmr_keras.evaluation import protocols
 from rocmr_keras.evaluation.auto_attack_run import auto_attack
+from rocmr_keras.evaluation.certified import certified_recall
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.encoding.embeddings import Embeddings
 from rocmr_keras.evaluation.encoding.embeddings import encode
@@ -31,6 +32,7 @@ __all__ = [
     "audit",
     "auto_attack",
     "auto_attack_failures",
+    "certified_recall",
     "compare_margins",
     "encode",
     "encode_attacked",

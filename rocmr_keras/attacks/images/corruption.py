@@ -48,7 +48,7 @@ class Corruption(ImageAttack):
         ImportError: If `"jpeg"` finds no Pillow.
 
     Reference:
-        - [Hendrycks and Dietterich, 2019](https://arxiv.org/abs/1903.12261), ImageNet-C and CIFAR-10-C
+        - [Hendrycks and Dietterich, 2019](https://arxiv.org/abs/1903.12261), ImageNet-C
         - [Engstrom et al., 2019](https://arxiv.org/abs/1712.02779), shift and rotation
     """
 
