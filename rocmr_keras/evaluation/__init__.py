@@ -20,6 +20,7 @@ from rocmr_keras.evaluation.recall_report import evaluate
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.evaluation.token_verification import verify_token_robustness
 from rocmr_keras.evaluation.transfer import transfer_matrix
+from rocmr_keras.evaluation.universal import universal_perturbation
 from rocmr_keras.evaluation.worst_ranks import worst_case
 from rocmr_keras.reports import format_report
 
@@ -45,6 +46,7 @@ __all__ = [
     "protocols",
     "retrieval_rows",
     "transfer_matrix",
+    "universal_perturbation",
     "verify_token_robustness",
     "worst_case",
     "worst_failures",
