@@ -69,6 +69,7 @@ def define_evaluation_flags():
     flags.DEFINE_bool("eval_random_start", True, "For PGD; without it all backends find the same.")
     flags.DEFINE_integer("eval_substitutions", 1, "Words, tokens, edits changed in each caption.")
     flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
+    flags.DEFINE_list("eval_severities", "1,3,5", "Of corruptions, each from 1 to 5.")
 
 
 def load_data():
@@ -152,6 +153,16 @@ def _published(seed):
     pgd = rk.attacks.PGD(2 / 255, 10, step_size=0.5 / 255, seed=seed)
     words = rk.attacks.WholeWords()
     return pgd, rk.attacks.TokenSubstitution(1, 10, seed=seed, candidates=words)
+
+
+def corruptions(seed):
+    """Returns every corruption by the severities of the flags, and the strongest PGD beside."""
+    named = {}
+    for severity in flags.FLAGS.eval_severities:
+        named.update(rk.attacks.corruptions(int(severity), seed=seed))
+    written = flags.FLAGS.eval_epsilons[-1]
+    attack = _pgd(parse_budgets([written])[0], seed)
+    return {**named, f"pgd{flags.FLAGS.eval_steps} {written}": attack}
 
 
 def _pgd(epsilon, seed):

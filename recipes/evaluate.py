@@ -16,6 +16,8 @@ what was found on each of the two models on the other one. Words are chosen by t
 gradient here, not by the masked language model of the papers.
 `--entry=board/rocmr.json` writes an entry of a leaderboard: figures, budgets, versions, the
 checksum of the weights and the verdict of the audit; `compare.py --entries=board` reads them.
+`--attacks=corruptions` prints recall under changes that need no attacker (light, blur, JPEG, a
+shift) by kind and severity, beside PGD: whom attacks leave standing these may not.
 `--audit` looks for signs that the model hides its gradients, and ends in "sound", "caution" or
 "masked" with the reason. One file gives the same recall on each backend, clean and with
 `--noeval_random_start` also under PGD; random starts differ from one backend to the next.
@@ -39,9 +41,9 @@ flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to att
 flags.DEFINE_enum(
     "attacks",
     "listed",
-    ["listed", "joint", "fast", "standard", "none"],
-    "Those of the eval flags, the joint ones, AutoAttack (fast for a look, standard to publish), "
-    "or none.",
+    ["listed", "joint", "corruptions", "fast", "standard", "none"],
+    "Those of the eval flags, the joint ones, corruptions, AutoAttack (fast for a look, standard "
+    "to publish), or none.",
 )
 flags.DEFINE_enum(
     "protocol", None, list(common_flags.PROTOCOLS), "A published attack, instead of --attacks."

@@ -39,14 +39,16 @@ def report(model, split, output, seed, attacks="listed", extra=None):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
     `attacks` is `"listed"`, those of the evaluation flags, `"joint"`, the joint ones of these
-    flags, a published protocol, a version of AutoAttack, or `"none"`; `extra`, a dict, is
-    written into the report too. Returns the report.
+    flags, `"corruptions"`, a published protocol, a version of AutoAttack, or `"none"`; `extra`,
+    a dict, is written into the report too. Returns the report.
     """
     figures = {**measure(model, split, seed, attacks), **(extra or {})}
     rk.reports.write_report(os.path.join(output, "report.json"), figures)
     print(rk.reports.format_report(figures))
     if "margins" in figures:
         print(f"\n{rk.evaluation.format_margins(figures['margins'])}")
+    if attacks == "corruptions":
+        print(f"\n{rk.reports.format_corruptions(figures)}")
     print(f"\n{rk.reports.verdict(figures)}\n")
     if attacks == "none":
         return figures
@@ -83,6 +85,7 @@ def measure(model, split, seed, attacks="listed"):
             name: functools.partial(common_flags.protocol_threats, name, seed)
             for name in common_flags.PROTOCOLS
         },
+        "corruptions": lambda: common_flags.corruptions(seed),
     }
     if attacks in makers:
         threats = makers[attacks]()

@@ -4,6 +4,8 @@ from rocmr_keras.attacks import objectives
 from rocmr_keras.attacks.attack import Attack
 from rocmr_keras.attacks.goal import Goal
 from rocmr_keras.attacks.images.apgd import APGD
+from rocmr_keras.attacks.images.corruption import Corruption
+from rocmr_keras.attacks.images.corruption import corruptions
 from rocmr_keras.attacks.images.image_attack import ImageAttack
 from rocmr_keras.attacks.images.pgd import PGD
 from rocmr_keras.attacks.images.random_noise import RandomNoise
@@ -40,6 +42,7 @@ __all__ = [
     "CharacterChoice",
     "CharacterDraws",
     "CharacterEdits",
+    "Corruption",
     "EditAttack",
     "EmbeddingAttack",
     "EmbeddingPGD",
@@ -64,6 +67,7 @@ __all__ = [
     "TokenSubstitution",
     "Vocabulary",
     "WholeWords",
+    "corruptions",
     "encode_adversarial_texts",
     "frequent_words",
     "joint",

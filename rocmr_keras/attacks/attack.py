@@ -30,6 +30,8 @@ class Attack(FinalSettings, keras.layers.Layer):
         writes_text: Boolean, whether people can read what it makes of a text.
         scales_epsilon: Boolean, whether with `epsilon_scale` doubled it is the attack of twice
             its `epsilon`, so that one compiled step serves both.
+        asks_model: Boolean, whether what it finds depends on the model. One of which it does not
+            is run outside of the compiled step by evaluation.
         epsilon_scale: Scalar weight in [0, 1], starts at 1.
         stalled_share: Float, the share of gradients that were zero or not finite
             (such an example stays where it is) since `reset_counts`.
@@ -39,6 +41,7 @@ class Attack(FinalSettings, keras.layers.Layer):
     batch_keys = ()
     writes_text = False
     scales_epsilon = False
+    asks_model = True
     _also_final = frozenset({"name", "epsilon_scale"})
     _or_else = ", or schedule the budget through `epsilon_scale.assign(...)`"
 

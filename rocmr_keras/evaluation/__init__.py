@@ -1,5 +1,6 @@
 from rocmr_keras.evaluation import protocols
 from rocmr_keras.evaluation.auto_attack_run import auto_attack
+from rocmr_keras.evaluation.certified import certified_recall
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.encoding.embeddings import Embeddings
 from rocmr_keras.evaluation.encoding.embeddings import encode
@@ -21,6 +22,7 @@ from rocmr_keras.evaluation.recall_report import evaluate
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.evaluation.token_verification import verify_token_robustness
 from rocmr_keras.evaluation.transfer import transfer_matrix
+from rocmr_keras.evaluation.universal import universal_perturbation
 from rocmr_keras.evaluation.worst_ranks import worst_case
 from rocmr_keras.reports import format_report
 
@@ -33,6 +35,7 @@ __all__ = [
     "audit",
     "auto_attack",
     "auto_attack_failures",
+    "certified_recall",
     "compare_margins",
     "encode",
     "encode_attacked",
@@ -46,6 +49,7 @@ __all__ = [
     "retrieval_rows",
     "split_sha256",
     "transfer_matrix",
+    "universal_perturbation",
     "verify_token_robustness",
     "weights_sha256",
     "worst_case",

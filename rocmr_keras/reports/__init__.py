@@ -5,6 +5,8 @@ from rocmr_keras.reports.comparison import format_comparison
 from rocmr_keras.reports.comparison import format_transfer
 from rocmr_keras.reports.comparison import recall_curve
 from rocmr_keras.reports.conclusion import verdict
+from rocmr_keras.reports.corruptions import corruption_recalls
+from rocmr_keras.reports.corruptions import format_corruptions
 from rocmr_keras.reports.html import write_html_report
 from rocmr_keras.reports.leaderboard import format_leaderboard
 from rocmr_keras.reports.leaderboard import leaderboard_entry
@@ -13,8 +15,10 @@ from rocmr_keras.reports.tables import format_report
 from rocmr_keras.reports.tables import write_report
 
 __all__ = [
+    "corruption_recalls",
     "format_comparison",
     "format_leaderboard",
+    "format_corruptions",
     "format_report",
     "format_transfer",
     "leaderboard_entry",

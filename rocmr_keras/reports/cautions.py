@@ -6,6 +6,7 @@ from rocmr_keras.reports.formatting import ARROWS
 from rocmr_keras.reports.formatting import percent
 
 _RANDOM = ("RandomNoise", "RandomSubstitution", "RandomCharacterEdits", "RandomHumanEdits")
+_UNASKED = ("Corruption",)
 _FEWEST_STEPS = 10
 _FEWEST_QUERIES = 20
 _STALLED = 0.01
@@ -29,6 +30,7 @@ def cautions(report):
     if not runs:
         return ["no attack was run, so nothing is known of robustness", *_audit(report)]
     found = [text for name in CROSS_MODAL for text in _weak(runs, name)]
+    found += _corruptions(runs)
     versions = {run["budget"].get("attack") for run in runs.values()}
     if "AutoAttack fast" in versions:
         found.append("AutoAttack fast is for a look, not for publication")
@@ -47,13 +49,23 @@ def _weak(runs, direction):
     if not covering:
         return [f"{arrow} was not attacked"]
     attacks = [attack for budget in covering for attack in _attacks(budget, direction)]
-    if all(attack["attack"] in _RANDOM for attack in attacks):
+    if all(attack["attack"] in _UNASKED for attack in attacks):
+        return [f"{arrow} met corruptions only, so nothing is known of attacks on it"]
+    if all(attack["attack"] in (*_RANDOM, *_UNASKED) for attack in attacks):
         return [f"{arrow} met random changes only, so nothing is known of its robustness"]
-    steps = [attack.get("num_steps", _FEWEST_STEPS) for attack in attacks]
-    known = [count for count, attack in zip(steps, attacks) if attack["attack"] not in _RANDOM]
+    searched = [attack for attack in attacks if attack["attack"] not in (*_RANDOM, *_UNASKED)]
+    known = [attack.get("num_steps", _FEWEST_STEPS) for attack in searched]
     if max(known) < _FEWEST_STEPS:
         return [f"{arrow} met attacks of {max(known)} steps at most, {_FEWEST_STEPS} are few"]
     return []
+
+
+def _corruptions(runs):
+    """What is robust to some changes is not robust to others."""
+    attacks = [run["budget"].get("image_attack") or {} for run in runs.values()]
+    kinds = {attack["kind"] for attack in attacks if attack.get("attack") in _UNASKED}
+    if kinds:
+        yield f"robust is not to be read wider than these {len(kinds)} kinds of corruption"
 
 
 def _attacks(budget, direction):

@@ -43,3 +43,24 @@ def test_hub_share_by_hand():
     assert hubness.hub_share(queries, gallery, hubs[:1]) == pytest.approx(1 / 3)
     assert hubness.hub_share(queries, gallery, hubs) == pytest.approx(2 / 3)
     assert hubness.hub_share(queries, gallery, gallery) == 1.0
+
+
+def test_the_gate_refuses_hubs_and_few_others():
+    random = np.random.RandomState(0)
+    vectors = random.normal(size=(700, 16))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    gallery, honest, sentinels = vectors[:300], vectors[300:400], vectors[400:]
+    # Queries of one modality lie in a cone, and a hub in the middle of it.
+    sentinels = sentinels + 0.7 * vectors[0]
+    sentinels /= np.linalg.norm(sentinels, axis=1, keepdims=True)
+    hub = sentinels.mean(axis=0, keepdims=True)
+    hub /= np.linalg.norm(hub)
+    found = hubness.admit(np.concatenate([hub, honest]), gallery, sentinels, k=5, block_size=64)
+    assert found["refused"][0] and found["refused"][1:].mean() < 0.1
+    assert found["gallery_refused"].mean() < 0.1
+    scores = sentinels @ np.concatenate([gallery, honest[:1]]).T
+    places = np.argsort(-scores, axis=1)[:, :5]
+    assert found["occurrences"][1] == np.sum(places == 300)
+    assert not hubness.admit(hub, gallery, sentinels, k=5, deviations=1e3)["refused"].any()
+    with pytest.raises(ValueError, match="more than `k` items. Received: 300 sentinels, 3 items"):
+        hubness.admit(hub, gallery[:3], sentinels, k=5)

@@ -320,3 +320,15 @@ def test_wrong_transfer_matrix(changes, message, tmp_path):
     with pytest.raises(ValueError, match="Received: no .'recall'"):
         matrix = {key: value for key, value in MATRIX.items() if key != "recall"}
         pictures.transfer_matrix(tmp_path / "matrix.png", matrix)
+
+
+def test_recall_against_radius(tmp_path):
+    curves = {"rocmr": {"radius": [0.0, 0.25, 0.5], "recall": [0.4, 0.2, 0.0]}}
+    pictures.recall_against_radius(tmp_path / "a.png", curves, title="word " * 40)
+    assert read(tmp_path / "a.png").shape == (675, 1200, 3)
+    for radius, recall in (([0.5, 0.0], [1, 1]), ([0.0], [1, 1]), ([0.0], [1.5]), ([-1.0], [0])):
+        with pytest.raises(ValueError, match="ascending radii from 0 on .* Received: radius="):
+            curves = {"a": {"radius": radius, "recall": recall}}
+            pictures.recall_against_radius(tmp_path / "b.png", curves)
+    with pytest.raises(ValueError, match="`curves` must be a dict of 1 to 7 curves"):
+        pictures.recall_against_radius(tmp_path / "b.png", {})

@@ -8,6 +8,7 @@ from rocmr_keras.evaluation.encoding.embeddings import load_queries
 from rocmr_keras.evaluation.encoding.readable import keep_readable
 from rocmr_keras.evaluation.encoding.readable import must_be_readable
 from rocmr_keras.evaluation.encoding.strings import attack_strings
+from rocmr_keras.evaluation.encoding.unasked import encode_unasked
 from rocmr_keras.metrics.directions import across
 from rocmr_keras.padded_batches import in_batches
 
@@ -61,6 +62,9 @@ def encode_attacked(
     if modality == "texts" and isinstance(attack, StringAttack):
         found = attack_strings(encoded, attack, objective, searched, queries)
         # Without gradients none can stall.
+        return {**found, "stalled_share": 0.0}
+    if not getattr(attack, "asks_model", True):
+        found = encode_unasked(encoded, attack, queries, keep_inputs)
         return {**found, "stalled_share": 0.0}
     if not must_be_readable(encoded.model, attack):
         return _run(encoded, modality, attack, objective, searched, queries, keep_inputs)

@@ -6,6 +6,7 @@ from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides
+from rocmr_keras.metrics.hubness import admit
 from rocmr_keras.metrics.hubness import hub_share
 from rocmr_keras.metrics.hubness import skewness
 from rocmr_keras.metrics.relevance import Relevance
@@ -20,8 +21,9 @@ class Inserted(Protocol):
     half of the queries. All figures are measured on the other half, which the attacker has
     not seen. An image attack makes hubs for `text_to_image`, a text attack for
     `image_to_text`. Besides recall the report has `hubs`: the share of queries whose first
-    result is a hub, and the skewness of the k-occurrence, how often an item is among the
-    first `k` results.
+    result is a hub, the skewness of the k-occurrence, how often an item is among the first
+    `k` results, and what the gate of `rocmr_keras.metrics.hubness.admit` would do with the
+    held-out queries as sentinels: the shares of hubs and of honest items refused.
 
     Args:
         num_hubs: Integer, items to add. Defaults to `1`.
@@ -110,7 +112,11 @@ class Inserted(Protocol):
     def _hub_figures(self, encoded, direction, held_out, hubs):
         queries, items = (encoded.embeddings(side) for side in sides(direction))
         queries = queries[held_out]
+        k = min(self.k, len(items) - 1)
+        gate = admit(hubs, items, queries, k) if k else None
         return {
+            "hubs_refused": float(gate["refused"].mean()) if gate else None,
+            "items_refused": float(gate["gallery_refused"].mean()) if gate else None,
             "hub_share": hub_share(queries, items, hubs),
             "skewness_before": skewness(queries, items, self.k),
             "skewness_after": skewness(queries, np.concatenate([items, hubs]), self.k),

@@ -10,7 +10,7 @@ from rocmr_keras.reports.pictures.png import write
 from rocmr_keras.reports.pictures.sheet import MUTED
 from rocmr_keras.reports.pictures.sheet import PALE
 
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1f2328")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1f2328")
 _MARKERS = "os^Dv*X"
 
 
@@ -49,7 +49,7 @@ def recall_against_epsilon(path, curves, title=None, chance=None, metric="recall
         figure = Figure(figsize=(8.0, 4.5), dpi=150, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
         axes = figure.add_subplot()
-        for (label, curve), color, marker in zip(curves.items(), _COLORS, _MARKERS, strict=False):
+        for (label, curve), color, marker in zip(curves.items(), COLORS, _MARKERS, strict=False):
             epsilon, recall = (np.asarray(curve[key], float) for key in ("epsilon", "recall"))
             order = np.argsort(epsilon)
             axes.plot(
@@ -59,7 +59,7 @@ def recall_against_epsilon(path, curves, title=None, chance=None, metric="recall
                 marker=marker,
                 linewidth=2,
                 markersize=7,
-                label=_fold(str(label), 26),
+                label=fold(str(label), 26),
                 clip_on=False,
                 zorder=3,
             )
@@ -67,7 +67,7 @@ def recall_against_epsilon(path, curves, title=None, chance=None, metric="recall
             axes.axhline(100 * chance, color=MUTED, linestyle="--", linewidth=1.2, label="chance")
         _style_axes(axes, curves)
         axes.set_ylabel(f"{clean(metric)} (%)")
-        axes.set_title(_fold(title or "", 62), loc="left", fontweight="bold", fontsize=13, pad=12)
+        axes.set_title(fold(title or "", 62), loc="left", fontweight="bold", fontsize=13, pad=12)
         figure.legend(loc="outside right center", frameon=False)
         write(figure, path)
 
@@ -94,7 +94,7 @@ def percent_levels(highest):
     return np.arange(0, min(100, step * np.ceil(highest / step + 0.2)) + 1, step)
 
 
-def _fold(text, width):
+def fold(text, width):
     return "\n".join(textwrap.wrap(clean(text), width))
 
 
