@@ -99,7 +99,7 @@ def threats(seed, captions):
     named[f"noise {written}"] = threat(noise)
     for noun, mask in (("word", rk.attacks.WholeWords()), ("token", None)):
         named[counted(noun)] = threat(text_attack=_search(seed, mask))
-    edits = {"num_edits": count, "fillers": fillers(captions), "seed": seed}
+    edits = {"num_edits": count, "fillers": rk.attacks.fillers_for(captions), "seed": seed}
     named[counted("edit")] = threat(text_attack=rk.attacks.HumanEdits(**edits))
     swaps = rk.attacks.RandomSubstitution(count, seed=seed)
     named["random tokens"] = threat(text_attack=swaps)
@@ -109,12 +109,6 @@ def threats(seed, captions):
         attacks = _pgd(values.eval_both, seed), text_attack
         named[f"both, {counted(noun)}"] = threat(*attacks, protocol="both")
     return named
-
-
-def fillers(captions):
-    """Returns what edits insert: words that say nothing, and ten that the captions repeat."""
-    words = rk.attacks.HumanEdits().fillers + rk.attacks.frequent_words(captions, 10)
-    return tuple(dict.fromkeys(words))
 
 
 def counted(noun):
