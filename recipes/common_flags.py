@@ -65,6 +65,11 @@ def define_evaluation_flags():
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
     flags.DEFINE_bool("eval_random_start", True, "For PGD; without it all backends find the same.")
     flags.DEFINE_integer("eval_substitutions", 1, "Words, tokens, edits changed in each caption.")
+    flags.DEFINE_list(
+        "eval_text",
+        [],
+        "AutoAttack's on captions: words, tokens, edits, characters; empty: no tokens.",
+    )
     flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
 
 

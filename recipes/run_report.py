@@ -33,18 +33,22 @@ def save_model(model, path):
         model.save(temporary)
 
 
-def report(model, split, output, seed, attacks="listed", extra=None):
+def report(model, split, output, seed, attacks="listed", extra=None, rows=None):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
     `attacks` is `"listed"`, those of the evaluation flags, `"joint"`, the joint ones of these
-    flags, a version of AutoAttack, or `"none"`; `extra`, a dict, is written into the report too.
+    flags, a version of AutoAttack, or `"none"`; `extra`, a dict, is written into the report too;
+    `rows`, paths of a file and of a folder or `None`, gets a row for each query and attack.
     """
-    figures = {**measure(model, split, seed, attacks), **(extra or {})}
+    figures, ranks = measure(model, split, seed, attacks, return_ranks=True)
+    figures.update(extra or {})
     rk.reports.write_report(os.path.join(output, "report.json"), figures)
     print(rk.reports.format_report(figures))
     if "margins" in figures:
         print(f"\n{rk.evaluation.format_margins(figures['margins'])}")
     print(f"\n{rk.reports.verdict(figures)}\n")
+    if rows:
+        write_rows(model, split, figures, ranks, _threats(split, seed, attacks), *rows)
     if attacks == "none":
         return
     threats = common_flags.threats(seed, split.captions)
@@ -53,21 +57,21 @@ def report(model, split, output, seed, attacks="listed", extra=None):
     print(f"Page, pictures, figures and the model are in {output}.")
 
 
-def measure(model, split, seed, attacks="listed"):
-    """Attacks the split and returns the figures, with the run that made them."""
-    makers = {
-        "none": lambda: {},
-        "listed": lambda: common_flags.threats(seed, split.captions),
-        "joint": lambda: common_flags.joint_threats(seed),
-    }
-    if attacks in makers:
-        threats = makers[attacks]()
-        figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
+def measure(model, split, seed, attacks="listed", return_ranks=False):
+    """Attacks the split and returns the figures, with the run that made them.
+
+    With `return_ranks` a tuple of these and the ranks of all queries.
+    """
+    options = {"batch_size": 128, "return_ranks": True}
+    threats = _threats(split, seed, attacks)
+    if threats is not None:
+        figures, ranks = rk.evaluation.evaluate(model, split, threats, **options)
     else:
         budget = FLAGS.eval_both, FLAGS.eval_substitutions
-        figures = rk.evaluation.auto_attack(
-            model, split, *budget, version=attacks, batch_size=128, seed=seed
-        )
+        options.update(version=attacks, seed=seed)
+        if FLAGS.eval_text:
+            options["text"] = FLAGS.eval_text
+        figures, ranks = rk.evaluation.auto_attack(model, split, *budget, **options)
     if attacks == "joint":
         figures["margins"] = rk.evaluation.compare_margins(figures)
     figures["run"] = {
@@ -78,7 +82,27 @@ def measure(model, split, seed, attacks="listed"):
         "parameters": model.count_params(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    return figures
+    return (figures, ranks) if return_ranks else figures
+
+
+def _threats(split, seed, attacks):
+    """Returns the threats by name, `None` where AutoAttack chooses them."""
+    makers = {
+        "none": lambda: {},
+        "listed": lambda: common_flags.threats(seed, split.captions),
+        "joint": lambda: common_flags.joint_threats(seed),
+    }
+    return makers[attacks]() if attacks in makers else None
+
+
+def write_rows(model, split, figures, ranks, threats, path, pictures=None):
+    """Writes a row for each query and attack; with a folder also what was attacked."""
+    if pictures:
+        rows = rk.evaluation.attacked_rows(model, split, figures, ranks, threats, batch_size=128)
+    else:
+        rows = rk.evaluation.query_rows(split, figures, ranks)
+    rk.reports.write_rows(path, rows, pictures)
+    print(f"Rows are in {path}.")
 
 
 def versions():

@@ -93,11 +93,11 @@ def _search(budget, mask):
 def _possible(model):
     preprocessor = getattr(model, "preprocessor", None)
     knows_words = getattr(preprocessor, "whole_word_mask", None) is not None
-    strings = tuple(STRINGS) if _reads_strings(preprocessor) else ()
+    strings = tuple(STRINGS) if reads_strings(preprocessor) else ()
     return (*(("words",) if knows_words else ()), "tokens", *strings)
 
 
-def _reads_strings(preprocessor):
+def reads_strings(preprocessor):
     """Tokenizers run in TensorFlow, which need not be installed where a pack has the tokens."""
     try:
         preprocessor.tokenize(["a"])

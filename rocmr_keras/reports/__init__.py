@@ -6,6 +6,7 @@ from rocmr_keras.reports.comparison import format_transfer
 from rocmr_keras.reports.comparison import recall_curve
 from rocmr_keras.reports.conclusion import verdict
 from rocmr_keras.reports.html import write_html_report
+from rocmr_keras.reports.rows import write_rows
 from rocmr_keras.reports.tables import format_report
 from rocmr_keras.reports.tables import write_report
 
@@ -18,4 +19,5 @@ __all__ = [
     "verdict",
     "write_html_report",
     "write_report",
+    "write_rows",
 ]
