@@ -68,6 +68,11 @@ def define_evaluation_flags():
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
     flags.DEFINE_bool("eval_random_start", True, "For PGD; without it all backends find the same.")
     flags.DEFINE_integer("eval_substitutions", 1, "Words, tokens, edits changed in each caption.")
+    flags.DEFINE_list(
+        "eval_text",
+        [],
+        "AutoAttack's on captions: words, tokens, edits, characters; empty: no tokens.",
+    )
     flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
     flags.DEFINE_list("eval_severities", "1,3,5", "Of corruptions, each from 1 to 5.")
 
@@ -103,7 +108,7 @@ def threats(seed, captions):
     named[f"noise {written}"] = threat(noise)
     for noun, mask in (("word", rk.attacks.WholeWords()), ("token", None)):
         named[counted(noun)] = threat(text_attack=_search(seed, mask))
-    edits = {"num_edits": count, "fillers": fillers(captions), "seed": seed}
+    edits = {"num_edits": count, "fillers": rk.attacks.fillers_for(captions), "seed": seed}
     named[counted("edit")] = threat(text_attack=rk.attacks.HumanEdits(**edits))
     swaps = rk.attacks.RandomSubstitution(count, seed=seed)
     named["random tokens"] = threat(text_attack=swaps)
@@ -113,12 +118,6 @@ def threats(seed, captions):
         attacks = _pgd(values.eval_both, seed), text_attack
         named[f"both, {counted(noun)}"] = threat(*attacks, protocol="both")
     return named
-
-
-def fillers(captions):
-    """Returns what edits insert: words that say nothing, and ten that the captions repeat."""
-    words = rk.attacks.HumanEdits().fillers + rk.attacks.frequent_words(captions, 10)
-    return tuple(dict.fromkeys(words))
 
 
 def counted(noun):

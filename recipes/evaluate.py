@@ -6,8 +6,9 @@ prints the table of clean and adversarial recall and a verdict, and writes `repo
 `report.html` and the pictures to the output folder. Captions meet "one word", which can be
 typed, "one token" of any kind, which is stronger, and "one edit" of those that people make.
 `--attacks=standard` runs AutoAttack instead of the listed attacks, on the budgets `--eval_both`
-and `--eval_substitutions`; `--attacks=joint` compares the attacks on images and captions at
-once on the same budgets: recall, and in how many groups of an image and its captions one is at
+and `--eval_substitutions`, on captions by words, edits and characters (`--eval_text=tokens` for
+the stronger threat of free tokens). `--attacks=joint` compares the attacks on images and captions
+at once on the same budgets: recall, and in how many groups of an image and its captions one is at
 least as strong as another (a minute on the torch backend, several to compile on the others).
 `--protocol=co_attack` and `--protocol=sga` run the published attacks on both sides at their
 budget: 2/255, one word, 10 steps. The report gives the success of each as its paper counts it:
@@ -19,8 +20,11 @@ checksum of the weights and the verdict of the audit; `compare.py --entries=boar
 `--attacks=corruptions` prints recall under changes that need no attacker (light, blur, JPEG, a
 shift) by kind and severity, beside PGD: whom attacks leave standing these may not.
 `--audit` looks for signs that the model hides its gradients, and ends in "sound", "caution" or
-"masked" with the reason. One file gives the same recall on each backend, clean and with
-`--noeval_random_start` also under PGD; random starts differ from one backend to the next.
+"masked" with the reason. `--rows=rows.csv` (or `.parquet`) writes a row for each query and attack
+with its ranks before and after; `--rows_images=FOLDER` attacks the queries whose rank changed once
+more and adds what was found, captions to the rows, pictures as PNG to the folder. One file gives
+the same recall on each backend, clean and with `--noeval_random_start` also under PGD; random
+starts differ from one backend to the next.
 """
 
 import common_flags
@@ -52,6 +56,8 @@ flags.DEFINE_string("transfer_to", None, "Model file that meets what --protocol 
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
 flags.DEFINE_string("entry", None, "File of an entry for a leaderboard.")
+flags.DEFINE_string("rows", None, "File for a row per query and attack, .csv or .parquet.")
+flags.DEFINE_string("rows_images", None, "Folder for attacked pictures; adds captions to --rows.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
 
@@ -81,7 +87,8 @@ def main(_):
     if FLAGS.transfer_to:
         extra["transfer"] = run_transfer(model, split)
     attacks = FLAGS.protocol or FLAGS.attacks
-    figures = run_report.report(model, split, FLAGS.output, FLAGS.seed, attacks, extra)
+    rows = (FLAGS.rows, FLAGS.rows_images) if FLAGS.rows else None
+    figures = run_report.report(model, split, FLAGS.output, FLAGS.seed, attacks, extra, rows)
     if FLAGS.entry:
         run_report.write_entry(FLAGS.entry, figures, model, split, FLAGS.split)
 

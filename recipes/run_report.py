@@ -35,14 +35,16 @@ def save_model(model, path):
         model.save(temporary)
 
 
-def report(model, split, output, seed, attacks="listed", extra=None):
+def report(model, split, output, seed, attacks="listed", extra=None, rows=None):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
     `attacks` is `"listed"`, those of the evaluation flags, `"joint"`, the joint ones of these
     flags, `"corruptions"`, a published protocol, a version of AutoAttack, or `"none"`; `extra`,
-    a dict, is written into the report too. Returns the report.
+    a dict, is written into the report too; `rows`, paths of a file and of a folder or `None`,
+    gets a row for each query and attack. Returns the report.
     """
-    figures = {**measure(model, split, seed, attacks), **(extra or {})}
+    figures, ranks = measure(model, split, seed, attacks, return_ranks=True)
+    figures.update(extra or {})
     rk.reports.write_report(os.path.join(output, "report.json"), figures)
     print(rk.reports.format_report(figures))
     if "margins" in figures:
@@ -50,6 +52,8 @@ def report(model, split, output, seed, attacks="listed", extra=None):
     if attacks == "corruptions":
         print(f"\n{rk.reports.format_corruptions(figures)}")
     print(f"\n{rk.reports.verdict(figures)}\n")
+    if rows:
+        write_rows(model, split, figures, ranks, _threats(split, seed, attacks), *rows)
     if attacks == "none":
         return figures
     threats = common_flags.threats(seed, split.captions)
@@ -75,26 +79,21 @@ def write_entry(path, figures, model, split, split_name):
     rk.reports.write_report(path, entry)
 
 
-def measure(model, split, seed, attacks="listed"):
-    """Attacks the split and returns the figures, with the run that made them."""
-    makers = {
-        "none": lambda: {},
-        "listed": lambda: common_flags.threats(seed, split.captions),
-        "joint": lambda: common_flags.joint_threats(seed),
-        **{
-            name: functools.partial(common_flags.protocol_threats, name, seed)
-            for name in common_flags.PROTOCOLS
-        },
-        "corruptions": lambda: common_flags.corruptions(seed),
-    }
-    if attacks in makers:
-        threats = makers[attacks]()
-        figures = rk.evaluation.evaluate(model, split, threats, batch_size=128)
+def measure(model, split, seed, attacks="listed", return_ranks=False):
+    """Attacks the split and returns the figures, with the run that made them.
+
+    With `return_ranks` a tuple of these and the ranks of all queries.
+    """
+    options = {"batch_size": 128, "return_ranks": True}
+    threats = _threats(split, seed, attacks)
+    if threats is not None:
+        figures, ranks = rk.evaluation.evaluate(model, split, threats, **options)
     else:
         budget = FLAGS.eval_both, FLAGS.eval_substitutions
-        figures = rk.evaluation.auto_attack(
-            model, split, *budget, version=attacks, batch_size=128, seed=seed
-        )
+        options.update(version=attacks, seed=seed)
+        if FLAGS.eval_text:
+            options["text"] = FLAGS.eval_text
+        figures, ranks = rk.evaluation.auto_attack(model, split, *budget, **options)
     if attacks == "joint":
         figures["margins"] = rk.evaluation.compare_margins(figures)
     figures["run"] = {
@@ -105,7 +104,32 @@ def measure(model, split, seed, attacks="listed"):
         "parameters": model.count_params(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    return figures
+    return (figures, ranks) if return_ranks else figures
+
+
+def _threats(split, seed, attacks):
+    """Returns the threats by name, `None` where AutoAttack chooses them."""
+    makers = {
+        "none": lambda: {},
+        "listed": lambda: common_flags.threats(seed, split.captions),
+        "joint": lambda: common_flags.joint_threats(seed),
+        "corruptions": lambda: common_flags.corruptions(seed),
+        **{
+            name: functools.partial(common_flags.protocol_threats, name, seed)
+            for name in common_flags.PROTOCOLS
+        },
+    }
+    return makers[attacks]() if attacks in makers else None
+
+
+def write_rows(model, split, figures, ranks, threats, path, pictures=None):
+    """Writes a row for each query and attack; with a folder also what was attacked."""
+    if pictures:
+        rows = rk.evaluation.attacked_rows(model, split, figures, ranks, threats, batch_size=128)
+    else:
+        rows = rk.evaluation.query_rows(split, figures, ranks)
+    rk.reports.write_rows(path, rows, pictures)
+    print(f"Rows are in {path}.")
 
 
 def versions():

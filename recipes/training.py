@@ -145,4 +145,4 @@ def _make_edits(captions):
     count = FLAGS.text_candidates
     if FLAGS.text_attack == "characters":
         return rk.attacks.CharacterDraws(count, count, seed=FLAGS.seed)
-    return rk.attacks.HumanDraws(count, fillers=common_flags.fillers(captions), seed=FLAGS.seed)
+    return rk.attacks.HumanDraws(count, fillers=rk.attacks.fillers_for(captions), seed=FLAGS.seed)

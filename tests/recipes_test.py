@@ -146,8 +146,14 @@ def test_train_resume_and_compare(captions, tmp_path):
     if keras.config.backend() == "torch":  # Elsewhere compiling it takes minutes.
         tune_texts(captions, tmp_path)
         output = f"--output={tmp_path}/auto"
-        out = run("evaluate.py", model, output, *data, "--attacks=fast", "--audit")
-        assert "auto both" in out
+        rows = [f"--rows={tmp_path}/rows.csv", f"--rows_images={tmp_path}/rows"]
+        out = run("evaluate.py", model, output, *data, "--attacks=fast", "--audit", *rows)
+        assert "auto both" in out and "captions under auto query: 1 word, edit or char" in out
+        with open(tmp_path / "rows.csv", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert {row["attack"] for row in rows} == {"auto query", "auto both"} and len(rows) == 24
+        pictures = {row["adversarial_image"] for row in rows} - {""}
+        assert pictures == {f"rows/{path.name}" for path in (tmp_path / "rows").glob("*")}
         report = json.loads((tmp_path / "auto" / "report.json").read_text())
         verdict = report["audit"]["verdict"]
         assert verdict in ("sound", "caution", "masked") and f"audit: {verdict}. " in out

@@ -14,6 +14,7 @@ from rocmr_keras.attacks.objectives import Target
 from rocmr_keras.attacks.query_encoder import QueryEncoder
 from rocmr_keras.attacks.rank_margins import MarginAtK
 from rocmr_keras.attacks.rank_margins import MarginsInTurn
+from rocmr_keras.attacks.strings.all_edits import fillers_for
 from rocmr_keras.attacks.strings.candidate_edits import CharacterDraws
 from rocmr_keras.attacks.strings.character_edits import CharacterEdits
 from rocmr_keras.attacks.strings.human_draws import HumanDraws
@@ -69,6 +70,7 @@ __all__ = [
     "WholeWords",
     "corruptions",
     "encode_adversarial_texts",
+    "fillers_for",
     "frequent_words",
     "joint",
     "norms",

@@ -18,6 +18,8 @@ from rocmr_keras.evaluation.margins import compare_margins
 from rocmr_keras.evaluation.margins import format_margins
 from rocmr_keras.evaluation.masking_audit import audit
 from rocmr_keras.evaluation.masking_audit import format_audit
+from rocmr_keras.evaluation.query_rows import attacked_rows
+from rocmr_keras.evaluation.query_rows import query_rows
 from rocmr_keras.evaluation.recall_report import evaluate
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.evaluation.token_verification import verify_token_robustness
@@ -32,6 +34,7 @@ __all__ = [
     "SearchedGallery",
     "Threat",
     "adversarial_pairs",
+    "attacked_rows",
     "audit",
     "auto_attack",
     "auto_attack_failures",
@@ -46,6 +49,7 @@ __all__ = [
     "format_margins",
     "format_report",
     "protocols",
+    "query_rows",
     "retrieval_rows",
     "split_sha256",
     "transfer_matrix",

@@ -1,7 +1,10 @@
+from rocmr_keras.attacks import fillers_for
 from rocmr_keras.evaluation.auto_attack_ensemble import Ensemble
 from rocmr_keras.evaluation.auto_attack_stages import auto_attack_budget
+from rocmr_keras.evaluation.auto_attack_stages import joint_budget
 from rocmr_keras.evaluation.auto_attack_stages import joint_stages
 from rocmr_keras.evaluation.auto_attack_stages import query_stages
+from rocmr_keras.evaluation.auto_attack_text import text_part
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.summary import damage
@@ -29,19 +32,23 @@ def auto_attack(
       each as soon as the one before is lost; the same from 5 on, on queries that lost
       rank 1 and are still right at 5, and from 10 on; and `Square`, which needs no gradient, on
       these margins.
-    - Text queries: `TokenSubstitution` on the same objectives.
-    - With both budgets both sides are attacked too: first all captions, then all images against
-      them, and finally each image together with its captions, by `Alternating` on the same
-      margins, on those groups in which a query is still among the first ten. A query
-      counts by the worst of all states of its group that this search has compared.
+    - Text queries: `TokenSubstitution` of whole words (`WholeWords`) on the same objectives;
+      then `HumanEdits`, edits that people make, which insert fillers and the words that the
+      split's captions repeat, and `CharacterEdits`, on these margins. All of it can be typed.
+      Free tokens, a stronger threat of which much cannot, are another `text`.
+    - With both budgets both sides are attacked too, texts by the search: first all captions, then
+      all images against them, and finally each image together with its captions, by
+      `Alternating` on the same margins, on those groups in which a query is still among the
+      first ten. A query counts by the worst of all states of its group that this search
+      has compared.
 
     Args:
         model: A `DualEncoder` with a preprocessor, or an `Adapter`.
         split: A `rocmr_keras.data.Split`.
         epsilon: Float, the budget on images in units of [0, 1], or `None` to leave them
             alone. Defaults to `None`.
-        num_substitutions: Integer, the budget on texts in tokens, or `None` to leave them
-            alone. Defaults to `None`.
+        num_substitutions: Integer, the budget on texts, so many words (or tokens), edits or
+            characters, or `None` to leave them alone. Defaults to `None`.
         version: `"standard"`, or `"fast"`: fewer steps and no `Square`, for a look during
             development, not for publication. Defaults to `"standard"`.
         batch_size: Integer. Defaults to `64`.
@@ -49,7 +56,11 @@ def auto_attack(
         return_ranks: Boolean, whether to return the rank of every query too, and the stage that
             did the worst to it. Defaults to `False`.
         **options: `norm`, `"linf"` (the default) or `"l2"`, of the budget on images; `Square`
-            runs within the first only; `seed`, integer, of all attacks, by default `0`.
+            runs within the first only; `seed`, integer, of all attacks, by default `0`;
+            `text`, what is done to captions, names among `"words"`, `"tokens"` (free ones),
+            `"edits"` and `"characters"`, by default all but `"tokens"`. Where the model's
+            preprocessor has no `whole_word_mask`, or cannot read strings, the default is
+            tokens for words, or no strings; the budget in the report says what was done.
 
     Returns:
         A report like that of `evaluate`, whose attacks are `"auto query"` and, with both
@@ -65,7 +76,8 @@ def auto_attack(
         empty where none did any harm.
 
     Raises:
-        ValueError: If there is no budget, or the version is unknown.
+        ValueError: If there is no budget, the version is unknown, or a `text` is unknown or
+            more than the model's preprocessor can do.
 
     Example:
 
@@ -77,7 +89,7 @@ def auto_attack(
     Reference:
         - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690), AutoAttack
     """
-    budget = auto_attack_budget(epsilon, num_substitutions, version=version, **options)
+    budget = _budget(model, split, epsilon, num_substitutions, version, options)
     encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
     ranks = {"clean": encoded.rank_clean(CROSS_MODAL)}
     report = {
@@ -85,7 +97,9 @@ def auto_attack(
         "clean": summary(ranks["clean"]),
         "attacks": {},
     }
-    for protocol, stages in (("query", query_stages(budget)), ("both", joint_stages(budget))):
+    protocols = {"query": (budget, query_stages), "both": (joint_budget(budget), joint_stages)}
+    for protocol, (budget, make_stages) in protocols.items():
+        stages = make_stages(budget)
         if stages:
             ensemble = Ensemble(encoded, ranks["clean"], protocol)
             ensemble.run(stages)
@@ -98,3 +112,11 @@ def auto_attack(
                 "worst": ensemble.furthest(),
             }
     return (report, ranks) if return_ranks else report
+
+
+def _budget(model, split, epsilon, num_substitutions, version, options):
+    """Completes the budget by what model and captions allow."""
+    if num_substitutions is not None:
+        text = text_part(model, options.get("text"))
+        options = {**options, "text": text, "fillers": fillers_for(split.captions)}
+    return auto_attack_budget(epsilon, num_substitutions, version=version, **options)

@@ -3,16 +3,27 @@
 import collections
 
 from rocmr_keras.attacks import APGD
+from rocmr_keras.attacks import HumanEdits
 from rocmr_keras.attacks import MarginsInTurn
 from rocmr_keras.attacks import Square
-from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.evaluation.auto_attack_text import SEARCHES
+from rocmr_keras.evaluation.auto_attack_text import WRITTEN
+from rocmr_keras.evaluation.auto_attack_text import check_text
+from rocmr_keras.evaluation.auto_attack_text import string_attacks
+from rocmr_keras.evaluation.auto_attack_text import text_searches
 from rocmr_keras.evaluation.protocols import Both
 from rocmr_keras.evaluation.threat import Threat
 
-#: Gradient steps, queries of the random search and candidates of a substitution.
+#: Gradient steps, queries of the random search, candidates of a substitution, and places of a
+#: caption at which all characters are tried.
 VERSIONS = {
-    "standard": {"num_steps": 100, "num_queries": 1000, "num_candidates": 128},
-    "fast": {"num_steps": 20, "num_queries": 0, "num_candidates": 32},
+    "standard": {
+        "num_steps": 100,
+        "num_queries": 1000,
+        "num_candidates": 128,
+        "num_positions": 20,
+    },
+    "fast": {"num_steps": 20, "num_queries": 0, "num_candidates": 32, "num_positions": 4},
 }
 
 #: The ranks at which the figures are worst cases.
@@ -41,12 +52,20 @@ class Stage(collections.namedtuple("Stage", "name threat lowest highest", defaul
 
 
 def auto_attack_budget(
-    epsilon=None, num_substitutions=None, norm="linf", version="standard", seed=0
+    epsilon=None,
+    num_substitutions=None,
+    norm="linf",
+    version="standard",
+    seed=0,
+    text=WRITTEN,
+    fillers=None,
 ):
     """Returns the budget of an AutoAttack as plain values, see `auto_attack`.
 
+    Its `text` and `fillers`, what edits may insert, are lists, `None` where texts are left alone.
+
     Raises:
-        ValueError: If there is no budget, or the version is unknown.
+        ValueError: If there is no budget, or the version or a name of `text` is unknown.
     """
     if epsilon is None and num_substitutions is None:
         raise ValueError(
@@ -65,20 +84,35 @@ def auto_attack_budget(
         "norm": norm,
         "num_substitutions": num_substitutions,
         "seed": seed,
+        **_text(num_substitutions, text, fillers),
     }
+
+
+def _text(num_substitutions, text, fillers):
+    if num_substitutions is None:
+        return {"text": None, "fillers": None}
+    words = HumanEdits().fillers if fillers is None else fillers
+    return {"text": list(check_text(text)), "fillers": list(words)}
+
+
+def joint_budget(budget):
+    """Returns the part of a budget that is spent on both sides: no attacks on strings."""
+    text = [kind for kind in budget["text"] or () if kind in SEARCHES]
+    return {**budget, "text": text, "fillers": None}
 
 
 def query_stages(budget):
     """Returns the attacks on a query alone.
 
     Args:
-        budget: Dict with the entries of a version, `epsilon` and `num_substitutions`, each
-            perhaps `None`, `norm` and `seed`; the budget of an `auto_attack` has them all.
+        budget: Dict as `auto_attack_budget` returns it, or that of a report; older ones have
+            no `text`, which means free tokens.
 
     Returns:
         List of `Stage`, in the order in which they are run.
     """
-    attacks = _query_attacks(budget)
+    budget = _completed(budget)
+    attacks = _climbing(budget)
     # They fail on different queries: `contrastive` saturates where the model is sure, the
     # gradient of a margin knows two items only.
     stages = [
@@ -95,36 +129,52 @@ def query_stages(budget):
             lowest = 1 if "text_attack" in attack else before + 1
             threat = Threat(**attack, objective=objective)
             stages.append(Stage(f"{name}, {_at(objective)}", threat, lowest, highest))
-    if budget["epsilon"] is not None and budget["norm"] == "linf" and budget["num_queries"]:
-        square = Square(budget["epsilon"], budget["num_queries"], seed=budget["seed"])
-        objective = MarginsInTurn(RANKS)
-        stages.append(Stage(f"Square, {_at(objective)}", Threat(square, objective=objective)))
-    return stages
+    objective = MarginsInTurn(RANKS)
+    return stages + [
+        Stage(f"{name}, {_at(objective)}", Threat(**attack, objective=objective))
+        for name, attack in _trying(budget).items()
+    ]
 
 
 def joint_stages(budget):
     """Returns the attacks on both sides, as `query_stages` does; none without both budgets."""
-    if budget["epsilon"] is None or budget["num_substitutions"] is None:
+    budget = _completed(budget)
+    searches = text_searches(budget)
+    if budget["epsilon"] is None or not searches:
         return []
-    apgd, search = _apgd(budget), _search(budget)
-    objective = MarginsInTurn(RANKS)
-    # The first knows the attacked gallery, the second the own captions of each image.
-    return [
-        Stage("one after the other", Threat(apgd, search, protocol=Both())),
-        Stage(
-            f"alternating, {_at(objective)}", Threat(apgd, search, objective, Both("alternating"))
-        ),
-    ]
+    apgd, objective = _apgd(budget), MarginsInTurn(RANKS)
+    stages = []
+    for name, search in searches.items():
+        # The first knows the attacked gallery, the second the own captions of each image.
+        after = Threat(apgd, search, protocol=Both())
+        together = Threat(apgd, search, objective, Both("alternating"))
+        stages += [
+            Stage(f"one after the other, {name}", after),
+            Stage(f"alternating, {name}, {_at(objective)}", together),
+        ]
+    return stages
 
 
-def _query_attacks(budget):
+def _completed(budget):
+    text = None if budget["num_substitutions"] is None else ["tokens"]
+    return {"text": text, "fillers": None, **budget}
+
+
+def _climbing(budget):
     """Returns what is run on every objective: a dict from names to arguments of a `Threat`."""
-    attacks = {}
-    if budget["epsilon"] is not None:
-        attacks["APGD"] = {"image_attack": _apgd(budget)}
-    if budget["num_substitutions"] is not None:
-        attacks["substitution"] = {"text_attack": _search(budget)}
-    return attacks
+    searches = {name: {"text_attack": search} for name, search in text_searches(budget).items()}
+    if budget["epsilon"] is None:
+        return searches
+    return {"APGD": {"image_attack": _apgd(budget)}, **searches}
+
+
+def _trying(budget):
+    """Returns what needs no gradient, and so is run once, on the margins in turn."""
+    attacks = {name: {"text_attack": found} for name, found in string_attacks(budget).items()}
+    if budget["epsilon"] is None or budget["norm"] != "linf" or not budget["num_queries"]:
+        return attacks
+    square = Square(budget["epsilon"], budget["num_queries"], seed=budget["seed"])
+    return {"Square": {"image_attack": square}, **attacks}
 
 
 def _at(objective):
@@ -134,14 +184,3 @@ def _at(objective):
 def _apgd(budget):
     norm, seed = budget["norm"], budget["seed"]
     return APGD(budget["epsilon"], budget["num_steps"], norm, seed=seed)
-
-
-def _search(budget):
-    num_substitutions = budget["num_substitutions"]
-    return TokenSubstitution(
-        num_substitutions,
-        budget["num_candidates"],
-        seed=budget["seed"],
-        # After the last substitution a beam has nothing to continue from.
-        beam_size=1 if num_substitutions == 1 else 4,
-    )

@@ -11,6 +11,7 @@ from rocmr_keras.reports.html import write_html_report
 from rocmr_keras.reports.leaderboard import format_leaderboard
 from rocmr_keras.reports.leaderboard import leaderboard_entry
 from rocmr_keras.reports.leaderboard import read_entries
+from rocmr_keras.reports.rows import write_rows
 from rocmr_keras.reports.tables import format_report
 from rocmr_keras.reports.tables import write_report
 
@@ -28,4 +29,5 @@ __all__ = [
     "verdict",
     "write_html_report",
     "write_report",
+    "write_rows",
 ]

@@ -3,6 +3,7 @@
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides
 from rocmr_keras.reports.formatting import ARROWS
+from rocmr_keras.reports.formatting import captions_part
 from rocmr_keras.reports.formatting import percent
 
 _RANDOM = ("RandomNoise", "RandomSubstitution", "RandomCharacterEdits", "RandomHumanEdits")
@@ -36,6 +37,7 @@ def cautions(report):
         found.append("AutoAttack fast is for a look, not for publication")
     elif "AutoAttack standard" not in versions:
         found.append("not AutoAttack, a stronger attack may leave less")
+    found += [text for name, run in runs.items() for text in _not_tried(name, run["budget"])]
     for name, run in runs.items():
         share = max((run.get("stalled_share") or {}).values(), default=0.0)
         if share > _STALLED:
@@ -66,6 +68,14 @@ def _corruptions(runs):
     kinds = {attack["kind"] for attack in attacks if attack.get("attack") in _UNASKED}
     if kinds:
         yield f"robust is not to be read wider than these {len(kinds)} kinds of corruption"
+
+
+def _not_tried(name, budget):
+    """What people do to captions, and an AutoAttack on queries did not."""
+    kinds = captions_part(budget)
+    missing = [kind for kind in ("edits", "characters") if kind not in kinds]
+    if kinds and missing and budget["protocol"] == "query":
+        yield f"{name} tried no {' or '.join(missing)} on captions"
 
 
 def _attacks(budget, direction):

@@ -2,6 +2,7 @@
 
 from rocmr_keras.reports.cautions import cautions
 from rocmr_keras.reports.formatting import ARROWS
+from rocmr_keras.reports.formatting import changed_in_captions
 from rocmr_keras.reports.formatting import percent
 
 
@@ -9,7 +10,8 @@ def verdict(report):
     """Summarises a report in one line: the recall left under the strongest attack.
 
     For each protocol and direction it names the attack with the lowest recall@1 and the
-    share of the clean recall@1 that this leaves; then what the figures do not show: random
+    share of the clean recall@1 that this leaves, and what AutoAttack could do to captions; then
+    what the figures do not show: random
     or short attacks only, no AutoAttack, stalled gradients, an audit that is not sound, few
     queries.
 
@@ -39,6 +41,7 @@ def statement(report):
         entries = [entry for entry in found if entry["protocol"] == protocol]
         clauses = ", ".join(_clause(entry, told) for entry in entries)
         parts.append(f"protocol {protocol}: {clauses}")
+        parts += _captions(report, {entry["attack"] for entry in entries})
     weakest = weakest_point(found)
     if weakest:
         parts.append(f"weakest: {ARROWS[weakest['direction']]} under {weakest['attack']}")
@@ -88,6 +91,14 @@ def weakest_point(found):
         if entry["protocol"] == found[0]["protocol"] and entry["kept"] is not None
     ]
     return min(known, key=lambda entry: entry["kept"]) if len(known) > 1 else None
+
+
+def _captions(report, names):
+    """What captions met under those of some attacks that are AutoAttack."""
+    for name, run in report["attacks"].items():
+        changed = changed_in_captions(run["budget"]) if name in names else None
+        if changed:
+            yield f"captions under {name}: {changed}"
 
 
 def clean_figures(report, name):

@@ -18,6 +18,30 @@ def audit_line(audit):
     return f"audit: {audit['verdict']}. {reason}"
 
 
+def changed_in_captions(budget):
+    """Writes what an AutoAttack could do to captions, such as "1 word, edit or character".
+
+    Args:
+        budget: Dict, that of an attack in a report.
+
+    Returns:
+        String, or `None` where it is of no AutoAttack, or captions were left alone.
+    """
+    kinds, count = captions_part(budget), budget.get("num_substitutions")
+    if not kinds:
+        return None
+    *first, last = [kind if count > 1 else kind.removesuffix("s") for kind in kinds]
+    return f"{count} {', '.join(first)}{' or ' if first else ''}{last}"
+
+
+def captions_part(budget):
+    """Returns what an AutoAttack does to captions, a list of names, empty if nothing."""
+    if "attack" not in budget or budget.get("num_substitutions") is None:
+        return []
+    # Versions before this choice searched for free tokens.
+    return budget.get("text", ["tokens"])
+
+
 def percent(fraction):
     """Writes a fraction in percent with one decimal, `None` as a dash."""
     return "–" if fraction is None else f"{100 * fraction:.1f} %"

@@ -4,6 +4,7 @@ import json
 
 from rocmr_keras.files import replacing
 from rocmr_keras.reports.formatting import audit_line
+from rocmr_keras.reports.formatting import changed_in_captions
 
 _DIRECTIONS = {
     "image_to_text": "image->text",
@@ -28,8 +29,8 @@ def write_report(path, report):
 def format_report(report):
     """Formats a report as text: a table for each protocol, recalls in percent.
 
-    Below them it says by how much attacks on strings changed the captions, and the verdict of the
-    audit where the report has one.
+    Below them it says what AutoAttack could do to captions, by how much attacks on strings changed
+    them, and the verdict of the audit where the report has one.
 
     Args:
         report: Dict, as `evaluate` returns it, perhaps with an `"audit"`.
@@ -54,7 +55,10 @@ def format_report(report):
 
 
 def _changes(name, run):
-    """One line for each direction in which captions were attacked as strings."""
+    """Lines on what was done to captions, as far as a name does not say it."""
+    changed = changed_in_captions(run["budget"])
+    if changed:
+        yield f"captions under {name}: {changed}"
     for direction, changes in run.get("text_changes", {}).items():
         if changes["changed_share"]:
             told = (

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from rocmr_keras.attacks import APGD
+from rocmr_keras.attacks import CharacterEdits
+from rocmr_keras.attacks import HumanEdits
 from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.attacks import WholeWords
+from rocmr_keras.data import Preprocessor
 from rocmr_keras.data import Split
 from rocmr_keras.evaluation import EncodedSplit
 from rocmr_keras.evaluation import Threat
@@ -13,9 +17,14 @@ from rocmr_keras.evaluation import worst_case
 from rocmr_keras.evaluation.auto_attack_stages import RANKS
 from rocmr_keras.evaluation.auto_attack_stages import VERSIONS
 from rocmr_keras.evaluation.auto_attack_stages import auto_attack_budget
+from rocmr_keras.evaluation.auto_attack_stages import joint_stages
 from rocmr_keras.evaluation.auto_attack_stages import query_stages
+from rocmr_keras.evaluation.auto_attack_text import WRITTEN
+from rocmr_keras.evaluation.auto_attack_text import text_part
 from rocmr_keras.evaluation.protocols import Both
+from rocmr_keras.models import Adapter
 from rocmr_keras.reports import format_report
+from rocmr_keras.reports import verdict
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -39,18 +48,19 @@ def found(model, split):
 
 def test_no_single_attack_leaves_less(found, model, split):
     apgd = APGD(0.2, num_steps=STEPS, seed=0)
-    swaps = TokenSubstitution(1, 32, seed=0)
-    single = evaluate(
-        model,
-        split,
-        {"image": Threat(apgd, swaps, "margin"), "pair": Threat(apgd, swaps, protocol=Both())},
-        batch_size=4,
-        verbose=0,
-    )
-    for name, entry in (("image", "auto query"), ("pair", "auto both")):
+    swaps = TokenSubstitution(1, 32, seed=0, candidates=WholeWords())
+    threats = {
+        "image": Threat(apgd, swaps, "margin"),
+        "pair": Threat(apgd, swaps, protocol=Both()),
+        "edits": Threat(apgd, HumanEdits(), "margin"),
+        "characters": Threat(apgd, CharacterEdits(num_positions=4), "margin"),
+    }
+    single = evaluate(model, split, threats, batch_size=4, verbose=0)
+    for name in threats:
+        entry = found["attacks"]["auto both" if name == "pair" else "auto query"]
         for direction in ("image_to_text", "text_to_image"):
-            left = found["attacks"][entry][direction]["recall_at_1"]
-            assert left <= single["attacks"][name][direction]["recall_at_1"]
+            left = single["attacks"][name][direction]["recall_at_1"]
+            assert entry[direction]["recall_at_1"] <= left
     assert found["clean"] == single["clean"]
 
 
@@ -71,14 +81,19 @@ def test_the_stages_add_up(found):
         assert left == {k: round(entry[direction][f"recall_at_{k}"] * count) for k in RANKS}
     names = [stage["attack"] for stage in entry["stages"]]
     kinds = ["contrastive", *(f"margin at {ks}" for ks in ("1, 5, 10", "5, 10", "10"))]
-    assert names == [f"{attack}, {kind}" for kind in kinds for attack in ("APGD", "substitution")]
-    assert [stage["k"] for stage in entry["stages"][1::2]] == [None, [1, 5, 10], [5, 10], [10]]
+    strings = [f"{attack}, margin at 1, 5, 10" for attack in ("edits", "characters")]
+    searches = [f"{attack}, {kind}" for kind in kinds for attack in ("APGD", "words")]
+    assert names == searches + strings
+    climbed = [stage["k"] for stage in entry["stages"][1:8:2]]
+    assert climbed == [None, [1, 5, 10], [5, 10], [10]]
 
 
 def test_protocols_stay_apart_in_the_table(found):
     table = format_report(found)
     assert table.index("protocol: query") < table.index("auto query") < table.index("auto both")
     assert {run["budget"]["protocol"] for run in found["attacks"].values()} == {"query", "both"}
+    assert "captions under auto query: 1 word, edit or character\n" in table
+    assert table.endswith("captions under auto both: 1 word")
     for run in found["attacks"].values():
         assert np.isfinite(run["mean_recall"])
 
@@ -158,7 +173,7 @@ def test_every_stage_stays_within_the_budget(version, model, split, monkeypatch)
     pixels = split.images.astype("float32") / 255
     tokens = model.preprocessor.tokenize(split.captions)["token_ids"]
     stages = query_stages(auto_attack_budget(0.2, 1, version=version))
-    assert len(stages) == (8 if version == "fast" else 9)
+    assert len(stages) == (10 if version == "fast" else 11)
     for stage in stages:
         side = "texts" if stage.threat.image_attack is None else "images"
         found = encode_attacked(encoded, side, stage.threat.attack_on(side), stage.threat.objective)
@@ -166,6 +181,11 @@ def test_every_stage_stays_within_the_budget(version, model, split, monkeypatch)
             assert np.abs(found["adversarial_images"] - pixels).max() <= 0.2 + 1e-6
             assert 0.0 <= found["adversarial_images"].min()
             assert found["adversarial_images"].max() <= 1.0
+        elif "adversarial_captions" in found:
+            changed = found["text_changes"]
+            assert changed["changed_share"] > 0 and changed["words"]["most"] <= 2
+            characters = changed["characters"]["most"]
+            assert characters == 1 if stage.name.startswith("characters") else characters > 1
         else:
             assert (found["adversarial_token_ids"] != tokens).sum(axis=1).max() == 1
 
@@ -174,13 +194,80 @@ def test_a_stage_meets_those_who_are_left_at_its_rank():
     ranks = np.array([1, 2, 5, 6, 10, 11])
     met = {
         stage.name: ranks[stage.meets(ranks)].tolist()
-        for stage in query_stages(auto_attack_budget(0.1, 1))
+        for stage in query_stages(auto_attack_budget(0.1, 1, text=["tokens", "edits"]))
     }
     everyone = [1, 2, 5, 6, 10]
     assert met.pop("APGD, margin at 5, 10") == [2, 5]
     assert met.pop("APGD, margin at 10") == [6, 10]
     assert met.pop("substitution, margin at 5, 10") == [1, 2, 5]
-    assert all(queries == everyone for queries in met.values()) and len(met) == 6
+    assert all(queries == everyone for queries in met.values()) and len(met) == 7
+    assert list(met)[-2:] == ["Square, margin at 1, 5, 10", "edits, margin at 1, 5, 10"]
+
+
+LINES = {"words": "1 word, edit or character", "tokens": "1 token"}
+
+
+@pytest.mark.parametrize("kind", list(LINES))
+def test_the_report_says_what_was_done_to_captions(kind, model, split):
+    options = {} if kind == "words" else {"text": ["tokens"]}
+    report = auto_attack(
+        model, split, num_substitutions=1, version="fast", batch_size=16, verbose=0, **options
+    )
+    run = report["attacks"]["auto query"]
+    assert run["budget"]["text"] == list(WRITTEN if kind == "words" else ["tokens"])
+    assert run["text_to_image"]["recall_at_1"] == 0.0
+    kinds = {stage["attack"].split(",")[0] for stage in run["stages"]}
+    assert kinds == (set(WRITTEN) if kind == "words" else {"substitution"})
+    # What the captions repeat is among what edits insert.
+    assert {"icon", "square"} <= set(run["budget"]["fillers"])
+    said = verdict(report)
+    assert f"captions under auto query: {LINES[kind]}" in said
+    assert ("auto query tried no edits or characters on captions" in said) == (kind == "tokens")
+
+
+class WithoutWords(Preprocessor):
+    """Does not say which of its tokens are words."""
+
+    whole_word_mask = None
+
+
+class WithoutStrings(Preprocessor):
+    """As where TensorFlow is not installed."""
+
+    def tokenize(self, texts):
+        raise ImportError
+
+
+def test_the_text_part_is_what_the_preprocessor_can_do(model, preprocessor):
+    def part(kind, text=None):
+        own = kind.from_config(preprocessor.get_config())
+        return text_part(Adapter(len, len, np.zeros((20, 2)), own), text)
+
+    assert text_part(model) == WRITTEN and text_part(model, ["edits"]) == ("edits",)
+    assert part(WithoutWords) == ("tokens", "edits", "characters")
+    assert part(WithoutStrings) == ("words",)
+    with pytest.raises(ValueError, match=r"Received: text=\('words',\). Leave out \['words'\]"):
+        part(WithoutWords, ["words"])
+    with pytest.raises(ValueError, match="different names among .* Received: text='edits'"):
+        text_part(model, "edits")
+
+
+def test_only_searches_are_joined_with_images():
+    def names(text):
+        budget = auto_attack_budget(0.1, 2, text=text)
+        return [stage.name.split(", ")[1] for stage in joint_stages(budget)]
+
+    assert names(["words", "edits"]) == ["words"] * 2
+    assert names(["words", "tokens"]) == ["words"] * 2 + ["substitution"] * 2
+    assert names(["edits", "characters"]) == []
+
+
+def test_a_budget_of_an_older_report_means_what_it_meant():
+    budget = auto_attack_budget(0.1, 1, text=["tokens"])
+    names = [stage.name for stage in query_stages(budget)]
+    del budget["text"], budget["fillers"], budget["num_positions"]
+    assert [stage.name for stage in query_stages(budget)] == names
+    assert "substitution, contrastive" in names
 
 
 def test_errors(model, split):

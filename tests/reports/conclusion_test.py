@@ -89,6 +89,24 @@ def test_auto_attack(version):
     assert ("caution" in said) == (version == "fast")
 
 
+def test_what_auto_attack_did_to_captions():
+    budget = {"protocol": "query", "attack": "AutoAttack standard", "num_substitutions": 2}
+    left = {"image_to_text": 0.1, "text_to_image": 0.1}
+
+    def said(**part):
+        return verdict(written(CLEAN, {"auto query": ({**budget, **part}, left)}))
+
+    whole = said(text=["words", "edits", "characters"])
+    assert "; captions under auto query: 2 words, edits or characters; weakest" in whole
+    assert "caution" not in whole
+    # Reports of before this choice have no `text`.
+    for part in (said(text=["tokens"]), said()):
+        assert "captions under auto query: 2 tokens; " in part
+        assert part.endswith("caution: auto query tried no edits or characters on captions")
+    assert "characters on captions" in said(text=["words", "edits"])
+    assert "captions" not in said(num_substitutions=None)
+
+
 def test_no_attack_stalled_gradients_masked_audit_few_queries():
     said = verdict(written(CLEAN, {}))
     assert said.startswith("recall@1, clean: image→text 42.0 %, text→image 50.0 %; caution: no")

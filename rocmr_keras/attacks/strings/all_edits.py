@@ -4,10 +4,24 @@ from rocmr_keras.attacks.strings.edit_kinds import KINDS
 from rocmr_keras.attacks.strings.edit_kinds import SLIPS
 from rocmr_keras.attacks.strings.words import WordRule
 from rocmr_keras.attacks.strings.words import check_dictionary
+from rocmr_keras.attacks.strings.words import frequent_words
 from rocmr_keras.attacks.strings.words import pieces_of
 
 #: Words that say nothing of a picture.
 FILLERS = ("a", "the", "of", "and", "with", "very", "picture", "photo", "image", "icon")
+
+
+def fillers_for(captions, count=10):
+    """Returns what edits of such captions may insert: words that say nothing, or are repeated.
+
+    Args:
+        captions: List of strings.
+        count: Integer, how many of the captions' most frequent words. Defaults to `10`.
+
+    Returns:
+        Tuple of strings, each once.
+    """
+    return tuple(dict.fromkeys((*FILLERS, *frequent_words(captions, count))))
 
 
 class AllEdits:

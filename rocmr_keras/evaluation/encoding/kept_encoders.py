@@ -119,4 +119,5 @@ def _is_equal(one, other):
 
 
 def _gallery_bytes(encoder):
-    return 0 if encoder.attack is None else 4 * int(np.prod(encoder.gallery.shape))
+    gallery = getattr(encoder, "gallery", None)
+    return 0 if gallery is None else 4 * int(np.prod(gallery.shape))

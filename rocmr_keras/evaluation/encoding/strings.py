@@ -1,13 +1,19 @@
 """Scores strings for attacks on them: the loss of a string in place of its caption."""
 
+import contextlib
+import json
+
 import keras
 import numpy as np
 from keras import ops
 
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import objectives
+from rocmr_keras.evaluation.encoding.kept_encoders import kept_encoders
 from rocmr_keras.metrics.caption_changes import text_changes
 from rocmr_keras.padded_batches import in_batches
+
+_BATCH_SIZE = 256
 
 
 class TextLosses(keras.Model):
@@ -65,11 +71,13 @@ class StringScores:
         searched: The `SearchedGallery` of the captions.
         batch_size: Integer, texts encoded at once, always as many: there is one trace.
             Defaults to `256`.
+        losses: `TextLosses` of these, compiled for this batch size, or `None` for new ones.
+            Defaults to `None`.
     """
 
-    def __init__(self, model, objective, searched, batch_size=256):
+    def __init__(self, model, objective, searched, batch_size=_BATCH_SIZE, losses=None):
         self._tokenize = model.preprocessor.tokenize
-        self._losses = TextLosses(model, objective, searched.embeddings)
+        self._losses = losses or TextLosses(model, objective, searched.embeddings)
         self._searched = searched
         self._batch_size = batch_size
 
@@ -128,17 +136,36 @@ def attack_strings(encoded, attack, objective, searched, queries=None):
     queries = np.arange(len(captions)) if queries is None else np.asarray(queries)
     captions = [captions[row] for row in queries]
     attack = attack.fresh()
-    scores = StringScores(encoded.model, objective, searched)
     starts = range(0, len(captions), encoded.batch_size)
     bar = keras.utils.Progbar(len(starts), verbose=encoded.verbose, unit_name="batch")
     found = []
-    for start in starts:
-        chosen = slice(start, start + encoded.batch_size)
-        score = scores.score_for(captions[chosen], queries[chosen])
-        found += attack(captions[chosen], score)
-        bar.add(1)
+    with _scores(encoded.model, objective, searched) as scores:
+        for start in starts:
+            chosen = slice(start, start + encoded.batch_size)
+            score = scores.score_for(captions[chosen], queries[chosen])
+            found += attack(captions[chosen], score)
+            bar.add(1)
+        embeddings = scores.encode(found, queries)
     return {
-        "embeddings": scores.encode(found, queries),
+        "embeddings": embeddings,
         "adversarial_captions": found,
         "text_changes": text_changes(captions, found),
     }
+
+
+@contextlib.contextmanager
+def _scores(model, objective, searched):
+    """Lends `StringScores`, compiled before for galleries of this size or not."""
+    key = "strings", _named(objective), searched.embeddings.shape
+    gallery = searched.embeddings
+    lent = kept_encoders(model).borrow(key, lambda: TextLosses(model, objective, gallery))
+    with lent as losses:
+        losses.gallery.assign(gallery)
+        yield StringScores(model, objective, searched, losses=losses)
+
+
+def _named(objective):
+    """What a compiled step depends on: two objects of equal settings do the same."""
+    if hasattr(objective, "get_config"):
+        return type(objective), json.dumps(objective.get_config(), sort_keys=True)
+    return objective

@@ -2,6 +2,7 @@
 
 from rocmr_keras.reports.formatting import ARROWS
 from rocmr_keras.reports.formatting import audit_line
+from rocmr_keras.reports.formatting import changed_in_captions
 from rocmr_keras.reports.formatting import percent
 from rocmr_keras.reports.html.element import bar
 from rocmr_keras.reports.html.element import element
@@ -40,8 +41,10 @@ def _stages(name, run):
                 element("span", percent(share), bar(share), class_="share"),
             ]
         )
+    changed = changed_in_captions(run["budget"])
     return [
         element("h3", f"{name}, protocol {run['budget']['protocol']}"),
+        element("p", f"On captions: {changed}.", class_="note") if changed else None,
         table(head, rows, class_="stages"),
     ]
 

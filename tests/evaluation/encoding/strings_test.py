@@ -7,14 +7,18 @@ from keras import ops
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import CharacterEdits
 from rocmr_keras.attacks import HumanEdits
+from rocmr_keras.attacks import MarginsInTurn
 from rocmr_keras.attacks import RandomCharacterEdits
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import objectives
 from rocmr_keras.evaluation import EncodedSplit
+from rocmr_keras.evaluation import SearchedGallery
 from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import encode_attacked
 from rocmr_keras.evaluation import evaluate
+from rocmr_keras.evaluation.encoding import strings
 from rocmr_keras.evaluation.encoding.strings import StringScores
+from rocmr_keras.evaluation.encoding.strings import TextLosses
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -86,6 +90,24 @@ def test_the_attack_given_is_not_used_up(encoded):
     attack = RandomCharacterEdits(seed=3)
     first, second = (attack_texts(encoded, attack) for _ in range(2))
     assert first["adversarial_captions"] == second["adversarial_captions"]
+
+
+def test_one_compiled_step_serves_every_gallery_of_its_size(encoded, monkeypatch):
+    """And an objective of equal settings; another rank is another step."""
+    made = []
+    monkeypatch.setattr(strings, "TextLosses", lambda *a: made.append(a) or TextLosses(*a))
+    expected = [encode_attacked(encoded, "texts", ATTACK, MarginsInTurn()) for _ in range(2)]
+    assert len(made) <= 1
+    searched = encoded.searched("text_to_image")
+    moved = SearchedGallery(-searched.embeddings, searched.relevance)
+    found = encode_attacked(encoded, "texts", ATTACK, MarginsInTurn(), moved)
+    assert len(made) <= 1
+    own = StringScores(encoded.model, MarginsInTurn(), moved)
+    score = own.score_for(encoded.split.captions, np.arange(10))
+    losses = [score(f["adversarial_captions"], np.arange(10)) for f in (found, expected[0])]
+    assert np.all(losses[0] >= losses[1]) and np.any(losses[0] > losses[1])
+    encode_attacked(encoded, "texts", ATTACK, MarginsInTurn(first=7))
+    assert made[-1][1].first == 7
 
 
 def test_evaluate(model, split):

@@ -6,6 +6,7 @@ import pytest
 from rocmr_keras.evaluation import auto_attack
 from rocmr_keras.evaluation import auto_attack_failures
 from rocmr_keras.evaluation.auto_attack_stages import VERSIONS
+from rocmr_keras.metrics import text_changes
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -52,6 +53,20 @@ def test_each_caption_is_shown_under_the_attack_that_did_it(model, split, texts)
     shown = [(example["rank"][1], example["attack"]) for example in found["examples"]]
     expected = [(entry["rank"], entry["stage"]) for entry in listed]
     assert sorted(shown) == sorted(expected)[-len(shown) :]
+
+
+@pytest.mark.parametrize("name", ["edits", "characters"])
+def test_strings_are_shown_as_they_were_written(name, model, split):
+    report = auto_attack(model, split, num_substitutions=1, text=[name], **SETTINGS)
+    (found,) = auto_attack_failures(model, split, report, batch_size=4).values()
+    listed = report["attacks"]["auto query"]["worst"]["text_to_image"]
+    assert found["fallen"] == len(listed) and len(found["examples"]) == min(3, len(listed)) > 0
+    for example in found["examples"]:
+        assert example["attack"] == f"{name}, margin at 1, 5, 10"
+        assert example["query"] in split.captions
+        count = 1 if name == "characters" else 9
+        changes = text_changes([example["query"]], [example["adversarial_query"]])
+        assert 1 <= changes["characters"]["most"] <= count
 
 
 def test_the_pale_images_are_shown(model, split, images):
