@@ -18,9 +18,9 @@ from rocmr_keras.evaluation.margins import compare_margins
 from rocmr_keras.evaluation.margins import format_margins
 from rocmr_keras.evaluation.masking_audit import audit
 from rocmr_keras.evaluation.masking_audit import format_audit
-from rocmr_keras.evaluation.query_rows import attacked_rows
-from rocmr_keras.evaluation.query_rows import query_rows
 from rocmr_keras.evaluation.recall_report import evaluate
+from rocmr_keras.evaluation.rows_of_queries import attacked_rows
+from rocmr_keras.evaluation.rows_of_queries import query_rows
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.evaluation.token_verification import verify_token_robustness
 from rocmr_keras.evaluation.transfer import transfer_matrix
