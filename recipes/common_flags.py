@@ -53,6 +53,7 @@ def define_data_flags():
         ["emoji", "karpathy", "albef", "coco", "flickr_tokens", "csv", "folder"],
         "Format of the data; emoji comes from pip packages.",
     )
+    flags.DEFINE_bool("kinds", False, "emoji: captions also say what kind of thing it is.")
     flags.DEFINE_string("captions", None, "Captions file of the dataset.")
     flags.DEFINE_string("images", None, "Folder of the images of the dataset.")
 
@@ -82,6 +83,8 @@ def load_data():
     values = flags.FLAGS
     given = {"captions": values.captions, "images": values.images}
     options = {name: value for name, value in given.items() if value is not None}
+    if values.kinds:
+        options["with_kinds"] = True
     return rk.data.load(values.dataset, **options)
 
 

