@@ -2,6 +2,7 @@ import os
 
 import numpy as np
 
+from rocmr_keras.data.image_numbers import number
 from rocmr_keras.data.images import check_pixels
 
 
@@ -16,16 +17,21 @@ class Split:
     Args:
         images: List of `N` file paths, or an array `(N, height, width, 3)`,
             uint8 or float in `[0, 1]`.
-        image_ids: Integers `(N,)`, the id of each image.
+        image_ids: Integers `(N,)`, the id of each image, or other hashable values, such as
+            strings: these, and integers of more than 32 bits, are numbered.
         captions: List of `M` strings.
-        caption_image_ids: Integers `(M,)`, the id of each caption's images.
+        caption_image_ids: The same `(M,)`, the id of each caption's images.
         name: String, shown in messages. Defaults to `""`.
         skipped: Dict of a reason to the list of what was left out for it when the
             split was read. Defaults to `None`, nothing.
 
+    Attributes:
+        id_names: List of the ids that were given, in the order of their numbers, or `None` where
+            they are what `image_ids` holds.
+
     Raises:
         ValueError: If lengths differ, if an image has no caption or a caption
-            no image, or if an array of pixels has another shape or range.
+            no image, if ids are floats, or if an array of pixels has another shape or range.
 
     Example:
 
@@ -44,9 +50,8 @@ class Split:
         self.name = name
         self.skipped = dict(skipped or {})
         self.images = _check_images(images)
-        self.image_ids = _check_ids("image_ids", image_ids)
+        self.image_ids, self.caption_image_ids, self.id_names = number(image_ids, caption_image_ids)
         self.captions = _check_captions(captions)
-        self.caption_image_ids = _check_ids("caption_image_ids", caption_image_ids)
         self._check_lengths()
         self._check_matches()
 
@@ -96,7 +101,7 @@ class Split:
         image_ids = self.image_ids[indices]
         kept = np.flatnonzero(np.isin(self.caption_image_ids, image_ids))
         images = self.images
-        return Split(
+        part = Split(
             images[indices] if isinstance(images, np.ndarray) else [images[i] for i in indices],
             image_ids,
             [self.captions[i] for i in kept],
@@ -104,6 +109,8 @@ class Split:
             name=self.name,
             skipped=self.skipped,
         )
+        part.id_names = self.id_names
+        return part
 
     def _check_lengths(self):
         pairs = (
@@ -135,16 +142,6 @@ class Split:
                 f"first caption_image_id={orphans[0]} (caption {self.captions[where][:80]!r}). "
                 "Leave these captions out."
             )
-
-
-def _check_ids(name, ids):
-    ids = np.asarray(ids)
-    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-        raise ValueError(
-            f"`{name}` must be a flat list of integers. "
-            f"Received: {name} of shape {ids.shape} and type {ids.dtype}. Number the images."
-        )
-    return ids.astype("int32")
 
 
 def _check_captions(captions):

@@ -61,7 +61,7 @@ def test_subset_out_of_range(n_images):
         ((["a"], [0], ["x"], [0, 0]), "len.caption_image_ids.=2, len.captions.=1"),
         ((["a", "b"], [0, 4], ["x"], [0]), "first image_id=4 .image 'b'.*Leave these images"),
         ((["a"], [0], ["x", "y"], [0, 8]), "first caption_image_id=8 .caption 'y'"),
-        ((["a"], [0.5], ["x"], [0]), "`image_ids` must be a flat list of integers.*float64"),
+        ((["a"], [0.5], ["x"], [0]), "`image_ids` must be a flat list of integers.*0.5"),
         ((["a"], [0], [["x", "y"]], [0]), "must be strings.*'x', 'y'.*position 0"),
         ((np.zeros((1, 2, 2)), [0], ["x"], [0]), r"shape \(N, height, width, 3\).*\(1, 2, 2\)"),
         ((np.full((1, 2, 2, 3), 2.0), [0], ["x"], [0]), r"in \[0, 1\].*range \[2.0, 2.0\]"),
@@ -71,3 +71,35 @@ def test_subset_out_of_range(n_images):
 def test_mistakes(arguments, message):
     with pytest.raises(ValueError, match=message):
         Split(*arguments)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [7, 7 + 2**32],
+        np.array([7, 7 + 2**32]),
+        [2**70, -(2**70)],
+        ["cat.jpg", "dog.jpg"],
+        [("coco", 1), ("coco", 2)],
+    ],
+)
+def test_ids_that_do_not_fit_are_numbered(ids):
+    split = Split(["a", "b"], ids, ["x", "y", "z"], [ids[1], ids[0], ids[1]])
+    np.testing.assert_array_equal(split.image_ids, [0, 1])
+    np.testing.assert_array_equal(split.caption_image_ids, [1, 0, 1])
+    assert split.image_ids.dtype == np.int32
+    assert split.id_names == [each for each in ids]
+    part = split.take([1])
+    assert part.captions == ["x", "z"] and part.id_names[part.image_ids[0]] == ids[1]
+
+
+def test_small_ids_are_kept():
+    split = Split(["a", "b"], np.array([5, -3], "int64"), ["x", "y"], [-3, 5])
+    np.testing.assert_array_equal(split.image_ids, [5, -3])
+    assert split.id_names is None
+
+
+@pytest.mark.parametrize("ids", [[[1], [2]], np.zeros((2, 1), int), np.array([1.0, np.nan])])
+def test_ids_that_cannot_be_compared(ids):
+    with pytest.raises(ValueError, match="`image_ids` must be a flat list .*Received: image_ids"):
+        Split(["a", "b"], ids, ["x", "y"], [1, 2])
