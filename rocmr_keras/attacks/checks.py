@@ -1,5 +1,7 @@
 """Checks of arguments that several attacks share."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -14,25 +16,39 @@ QUERY_KEYS = ("images", "token_ids", "padding_mask")
 
 
 def check_budget(name, value, optional=False):
-    """Returns `value` if it is a finite number that is not negative."""
+    """Returns `value`, a plain one, if it is a finite number that is not negative."""
     if value is None and optional:
         return None
-    if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+    if not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
         raise ValueError(
             f"`{name}` must be a finite number of at least 0. "
             f"Received: {name}={value!r}. Write e.g. {name}=4 / 255."
         )
-    return value
+    # A number of NumPy has no place in a config.
+    return value if isinstance(value, (int, float)) else float(value)
+
+
+def check_radius(epsilon, norm, value_range):
+    """Returns `epsilon` if it is a budget, and not one in units of bytes."""
+    epsilon = check_budget("epsilon", epsilon)
+    lowest, highest = check_range("value_range", value_range)
+    if norm == "linf" and epsilon > highest - lowest:
+        raise ValueError(
+            "`epsilon` is in units of `value_range`, and beyond its width nothing is left of an "
+            f"image. Received: epsilon={epsilon}, value_range={tuple(value_range)}. "
+            f"Was {epsilon:g} / 255 meant?"
+        )
+    return epsilon
 
 
 def check_count(name, value, least=1):
-    """Returns `value` if it is an integer of at least `least`."""
+    """Returns `value` as an `int` if it is an integer of at least `least`."""
     # In Python `True` is an integer too.
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValueError(
             f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}."
         )
-    return value
+    return int(value)
 
 
 def check_range(name, value):

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 
+from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import Attack
 from rocmr_keras.attacks import CharacterChoice
 from rocmr_keras.attacks import CharacterEdits
 from rocmr_keras.attacks import EmbeddingPGD
+from rocmr_keras.attacks import RandomNoise
+from rocmr_keras.attacks import Square
 from rocmr_keras.attacks import TokenAttack
 from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import checks
@@ -21,6 +24,23 @@ def test_budget():
     assert checks.check_budget("epsilon", 0) == 0
     assert checks.check_budget("epsilon", np.float64(0.5)) == 0.5
     assert checks.check_budget("step_size", None, optional=True) is None
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    budget = checks.check_budget("epsilon", np.float32(0.5))
+    count = checks.check_count("num_steps", np.int64(3))
+    assert (budget, type(budget), count, type(count)) == (0.5, float, 3, int)
+
+
+@pytest.mark.parametrize("make", [PGD, APGD, Square, RandomNoise])
+def test_a_budget_in_bytes(make):
+    with pytest.raises(ValueError, match="epsilon=8, value_range=.0.0, 1.0.. Was 8 / 255 meant"):
+        make(8)
+    assert make(8, value_range=(0.0, 255.0)).epsilon == 8
+
+
+def test_a_budget_in_another_norm_may_be_large():
+    assert PGD(3.0, norm="l2").epsilon == 3.0
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, None])

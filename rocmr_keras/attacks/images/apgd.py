@@ -9,9 +9,9 @@ from rocmr_keras.attacks.attack import finite_losses
 from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.attack import safe_gradient
 from rocmr_keras.attacks.attack import where_example
-from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.checks import check_float_images
+from rocmr_keras.attacks.checks import check_radius
 from rocmr_keras.attacks.checks import check_range
 from rocmr_keras.attacks.images.image_attack import ImageAttack
 from rocmr_keras.attacks.images.restarts import best_of_restarts
@@ -52,8 +52,8 @@ class APGD(ImageAttack):
         than the clean image.
 
     Raises:
-        ValueError: If a budget is negative, a count is not positive, the range is
-            empty, or the inputs are integers.
+        ValueError: If a budget is negative or wider than the range, a count is not positive,
+            the range is empty, or the inputs are integers.
 
     Reference:
         - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
@@ -72,7 +72,7 @@ class APGD(ImageAttack):
         **kwargs,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.epsilon = check_budget("epsilon", epsilon)
+        self.epsilon = check_radius(epsilon, norm, value_range)
         self.num_steps = check_count("num_steps", num_steps)
         self.norm = norm
         self.num_restarts = check_count("num_restarts", num_restarts)

@@ -6,6 +6,7 @@ from rocmr_keras.attacks.ascent import projected_ascent
 from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.checks import check_float_images
+from rocmr_keras.attacks.checks import check_radius
 from rocmr_keras.attacks.checks import check_range
 from rocmr_keras.attacks.images.image_attack import ImageAttack
 from rocmr_keras.attacks.images.restarts import best_of_restarts
@@ -49,8 +50,8 @@ class PGD(ImageAttack):
         Float32 tensor like `inputs`, in the ball and in the range.
 
     Raises:
-        ValueError: If a budget is negative, a count is not positive, the range is
-            empty, the inputs are integers, or `num_restarts` is given without
+        ValueError: If a budget is negative or wider than the range, a count is not positive,
+            the range is empty, the inputs are integers, or `num_restarts` is given without
             `keep_best`.
 
     Example:
@@ -82,7 +83,7 @@ class PGD(ImageAttack):
         **kwargs,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.epsilon = check_budget("epsilon", epsilon)
+        self.epsilon = check_radius(epsilon, norm, value_range)
         self.num_steps = check_count("num_steps", num_steps)
         self.step_size = check_budget("step_size", step_size, optional=True)
         self.norm = norm

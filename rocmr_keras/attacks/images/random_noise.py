@@ -2,8 +2,8 @@ import keras
 from keras import ops
 
 from rocmr_keras.attacks import norms
-from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_float_images
+from rocmr_keras.attacks.checks import check_radius
 from rocmr_keras.attacks.checks import check_range
 from rocmr_keras.attacks.images.image_attack import ImageAttack
 
@@ -26,15 +26,15 @@ class RandomNoise(ImageAttack):
         Float32 tensor like `inputs`, in the ball and in the range.
 
     Raises:
-        ValueError: If the budget is negative, the range is empty, or the inputs are
-            integers.
+        ValueError: If the budget is negative or wider than the range, the range is empty, or
+            the inputs are integers.
     """
 
     scales_epsilon = True
 
     def __init__(self, epsilon, norm="linf", value_range=(0.0, 1.0), seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        self.epsilon = check_budget("epsilon", epsilon)
+        self.epsilon = check_radius(epsilon, norm, value_range)
         self.norm = norm
         self.value_range = check_range("value_range", value_range)
         self._ball = norms.get(norm)

@@ -6,9 +6,9 @@ from rocmr_keras.attacks.ascent import forward
 from rocmr_keras.attacks.ascent import repeat
 from rocmr_keras.attacks.attack import finite_losses
 from rocmr_keras.attacks.attack import keep_better
-from rocmr_keras.attacks.checks import check_budget
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.checks import check_float_images
+from rocmr_keras.attacks.checks import check_radius
 from rocmr_keras.attacks.checks import check_range
 from rocmr_keras.attacks.images.image_attack import ImageAttack
 
@@ -41,8 +41,8 @@ class Square(ImageAttack):
         Float32 tensor like `inputs`, never weaker than the clean image.
 
     Raises:
-        ValueError: If a budget is negative, a count is not positive, a share or range
-            is empty, or the inputs are integers.
+        ValueError: If a budget is negative or wider than the range, a count is not positive, a
+            share or range is empty, or the inputs are integers.
 
     Reference:
         - [Andriushchenko et al., 2020](https://arxiv.org/abs/1912.00049)
@@ -60,7 +60,7 @@ class Square(ImageAttack):
         **kwargs,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.epsilon = check_budget("epsilon", epsilon)
+        self.epsilon = check_radius(epsilon, "linf", value_range)
         self.num_steps = check_count("num_steps", num_steps)
         if not 0 < initial_share <= 1:
             raise ValueError(
