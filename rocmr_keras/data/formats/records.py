@@ -26,7 +26,7 @@ _SPLITS = {
 def make_splits(records, max_bad_fraction=0.01, check_files=True):
     """Turns what a format lists into splits, bad items left out by name.
 
-    Records of the same image are one image with the captions of all.
+    Records of the same file, however it is spelt, are one image with the captions of all.
 
     Args:
         records: Iterable of `Record`.
@@ -166,11 +166,14 @@ def field(entry, key, source):
 def _merge(records):
     merged = {}
     for record in records:
-        known = merged.setdefault(record.path, record._replace(captions=[]))
+        # One file has many spellings: `./0.png`, a link.
+        file = os.path.realpath(record.path)
+        known = merged.setdefault(file, record._replace(captions=[]))
         if known.split != record.split:
+            spelt = "" if known.path == record.path else f" as {known.path!r}"
             raise ValueError(
                 "An image must be in one split only, or the test is of what was trained on. "
-                f"Received: {record.path!r} in {known.split!r} and in {record.split!r}. "
+                f"Received: {record.path!r} in {record.split!r} and{spelt} in {known.split!r}. "
                 "Remove it from one."
             )
         known.captions.extend(record.captions)

@@ -36,8 +36,20 @@ def test_skipped_is_told_by_split(save, tmp_path):
 
 def test_image_in_two_splits(save):
     path = save("a.png")
-    with pytest.raises(ValueError, match="one split only.*a.png' in 'train' and in 'test'"):
+    with pytest.raises(ValueError, match="one split only.*a.png' in 'test' and in 'train'"):
         make_splits([Record("train", path, ["x"]), Record("test", path, ["x"])])
+
+
+@pytest.mark.parametrize("spell", ["dots", "link"])
+def test_one_file_in_two_spellings(spell, save, tmp_path):
+    path = save("a.png")
+    other = f"{tmp_path}/./a.png" if spell == "dots" else str(tmp_path / "linked.png")
+    if spell == "link":
+        (tmp_path / "linked.png").symlink_to(path)
+    with pytest.raises(ValueError, match="one split only.* in 'test' and as .*a.png' in 'train'"):
+        make_splits([Record("train", path, ["x"]), Record("test", other, ["x"])])
+    merged = make_splits([Record("train", path, ["x"]), Record("train", other, ["y"])])["train"]
+    assert len(merged) == 1 and merged.captions == ["x", "y"]
 
 
 def test_nothing_left():
