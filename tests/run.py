@@ -16,6 +16,9 @@ BACKENDS = ("tensorflow", "jax", "torch")
 ROOT = pathlib.Path(__file__).parents[1]
 LINT = (["check", "."], ["format", "--check", "."])
 
+# Both cores, file by file, in the order of `conftest.py`, not by numbers of tests.
+SPREAD = ["-n", "2", "--dist=loadfile", "--no-loadscope-reorder"]
+
 # As far as a process can choose them. The first word is the backend.
 INSTRUCTION_SETS = {
     "tensorflow, AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"},
@@ -65,7 +68,7 @@ def main(names):
         arguments = ["-m", "processor", *map(str, marked)]
         runs = [(name, arguments, settings) for name, settings in INSTRUCTION_SETS.items()]
     elif set(names) <= set(BACKENDS):
-        runs = [(name, ["-n", "2", "--dist=loadfile"], None) for name in names or BACKENDS]
+        runs = [(name, SPREAD, None) for name in names or BACKENDS]
     else:
         sys.exit(f"Name backends of {BACKENDS}, or 'processors'. Received: {' '.join(names)}.")
     results = {} if names else {"lint": lint()}
