@@ -1,7 +1,7 @@
 """A line chart as SVG, whose colours follow the page's."""
 
 from rocmr_keras.reports.html.element import element
-from rocmr_keras.reports.pictures.epsilon_curves import percent_levels
+from rocmr_keras.reports.pictures.curve_figure import percent_levels
 
 _WIDTH, _HEIGHT = 520, 300
 _LEFT, _TOP, _BOTTOM = 44, 14, 46

@@ -1,16 +1,11 @@
-import textwrap
-
 import numpy as np
 
 from rocmr_keras.reports.pictures.checks import check_entries
-from rocmr_keras.reports.pictures.lettering import clean
-from rocmr_keras.reports.pictures.png import check_path
-from rocmr_keras.reports.pictures.png import import_matplotlib
-from rocmr_keras.reports.pictures.png import write
+from rocmr_keras.reports.pictures.curve_figure import COLORS
+from rocmr_keras.reports.pictures.curve_figure import curve_figure
+from rocmr_keras.reports.pictures.curve_figure import fold
 from rocmr_keras.reports.pictures.sheet import MUTED
-from rocmr_keras.reports.pictures.sheet import PALE
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1f2328")
 _MARKERS = "os^Dv*X"
 
 
@@ -41,14 +36,8 @@ def recall_against_epsilon(path, curves, title=None, chance=None, metric="recall
     ```
     """
     _check_curves(curves, chance)
-    path, matplotlib = check_path(path), import_matplotlib()
-    from matplotlib.figure import Figure
-
-    settings = {"text.parse_math": False, "font.family": "DejaVu Sans", "font.size": 11}
-    with matplotlib.style.context(["default", settings]):
-        figure = Figure(figsize=(8.0, 4.5), dpi=150, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
-        axes = figure.add_subplot()
+    with curve_figure(path, curves, title, metric) as axes:
+        axes.set_xlabel("epsilon (n/255)")
         for (label, curve), color, marker in zip(curves.items(), COLORS, _MARKERS, strict=False):
             epsilon, recall = (np.asarray(curve[key], float) for key in ("epsilon", "recall"))
             order = np.argsort(epsilon)
@@ -65,37 +54,15 @@ def recall_against_epsilon(path, curves, title=None, chance=None, metric="recall
             )
         if chance is not None:
             axes.axhline(100 * chance, color=MUTED, linestyle="--", linewidth=1.2, label="chance")
-        _style_axes(axes, curves)
-        axes.set_ylabel(f"{clean(metric)} (%)")
-        axes.set_title(fold(title or "", 62), loc="left", fontweight="bold", fontsize=13, pad=12)
-        figure.legend(loc="outside right center", frameon=False)
-        write(figure, path)
+        _mark_levels(axes, curves)
 
 
-def _style_axes(axes, curves):
+def _mark_levels(axes, curves):
     levels = {255 * float(epsilon) for curve in curves.values() for epsilon in curve["epsilon"]}
     levels = np.unique(np.round(sorted(levels), 3))
     # Ticks at the measured levels, unless their labels would touch.
     if np.diff(levels).min(initial=np.inf) >= levels.max() / 24:
         axes.set_xticks(levels, [f"{level:g}" for level in levels])
-    highest = max(max(curve["recall"]) for curve in curves.values())
-    levels = percent_levels(100 * highest)
-    axes.set_ylim(0, levels[-1])
-    axes.set_yticks(levels)
-    axes.set_xlim(left=0)
-    axes.set_xlabel("epsilon (n/255)")
-    axes.grid(axis="y", color=PALE, linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def percent_levels(highest):
-    """Round numbers of percent, from 0 to above the highest recall."""
-    step = 20 if highest > 50 else 10 if highest > 25 else 5 if highest > 10 else 2
-    return np.arange(0, min(100, step * np.ceil(highest / step + 0.2)) + 1, step)
-
-
-def fold(text, width):
-    return "\n".join(textwrap.wrap(clean(text), width))
 
 
 def _check_curves(curves, chance):

@@ -1,14 +1,9 @@
 import numpy as np
 
 from rocmr_keras.reports.pictures.checks import check_entries
-from rocmr_keras.reports.pictures.epsilon_curves import COLORS
-from rocmr_keras.reports.pictures.epsilon_curves import fold
-from rocmr_keras.reports.pictures.epsilon_curves import percent_levels
-from rocmr_keras.reports.pictures.lettering import clean
-from rocmr_keras.reports.pictures.png import check_path
-from rocmr_keras.reports.pictures.png import import_matplotlib
-from rocmr_keras.reports.pictures.png import write
-from rocmr_keras.reports.pictures.sheet import PALE
+from rocmr_keras.reports.pictures.curve_figure import COLORS
+from rocmr_keras.reports.pictures.curve_figure import curve_figure
+from rocmr_keras.reports.pictures.curve_figure import fold
 
 
 def recall_against_radius(path, curves, title=None, metric="certified recall@1"):
@@ -34,29 +29,13 @@ def recall_against_radius(path, curves, title=None, metric="certified recall@1")
     ```
     """
     _check(curves)
-    path, matplotlib = check_path(path), import_matplotlib()
-    from matplotlib.figure import Figure
-
-    settings = {"text.parse_math": False, "font.family": "DejaVu Sans", "font.size": 11}
-    with matplotlib.style.context(["default", settings]):
-        figure = Figure(figsize=(8.0, 4.5), dpi=150, layout="constrained")
-        axes = figure.add_subplot()
+    with curve_figure(path, curves, title, metric) as axes:
+        axes.set_xlabel("l2 radius, images in [0, 1]")
         for (label, curve), color in zip(curves.items(), COLORS, strict=False):
             radius, recall = (np.asarray(curve[key], float) for key in ("radius", "recall"))
             # What is certified beyond a radius is so up to the next one.
             name = fold(str(label), 26)
             axes.step(radius, 100 * recall, where="post", color=color, linewidth=2, label=name)
-        levels = percent_levels(100 * max(max(curve["recall"]) for curve in curves.values()))
-        axes.set_ylim(0, levels[-1])
-        axes.set_yticks(levels)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("l2 radius, images in [0, 1]")
-        axes.set_ylabel(f"{clean(metric)} (%)")
-        axes.set_title(fold(title or "", 62), loc="left", fontweight="bold", fontsize=13, pad=12)
-        axes.grid(axis="y", color=PALE, linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside right center", frameon=False)
-        write(figure, path)
 
 
 def _check(curves):
