@@ -71,9 +71,8 @@ class Swaps:
         allowed = ops.logical_and(allowed[:, None], tokens[:, None] != self.token_ids[..., None])
         allowed = ops.logical_and(allowed, self.positions[..., None])
         if self.mask is not None:
-            shape = (*gains.shape[:2], self.table.shape[0])
-            # `take_along_axis` does not broadcast by itself.
-            mask = ops.broadcast_to(self.mask, shape)
+            # `take_along_axis` does not broadcast by itself, and the batch may have no static size.
+            mask = ops.logical_and(self.mask, ops.ones_like(gains[..., :1], dtype="bool"))
             allowed = ops.logical_and(allowed, ops.take_along_axis(mask, tokens[:, None], axis=-1))
         return ops.where(allowed, gains, NEVER)
 
