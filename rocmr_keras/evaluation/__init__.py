@@ -11,6 +11,7 @@ from rocmr_keras.evaluation.epsilon_sweep import epsilon_curve
 from rocmr_keras.evaluation.examples.at_random import adversarial_pairs
 from rocmr_keras.evaluation.examples.at_random import retrieval_rows
 from rocmr_keras.evaluation.examples.of_auto_attack import auto_attack_failures
+from rocmr_keras.evaluation.examples.under_attack import rows_under_attack
 from rocmr_keras.evaluation.examples.worst import worst_failures
 from rocmr_keras.evaluation.identity import split_sha256
 from rocmr_keras.evaluation.identity import weights_sha256
@@ -51,6 +52,7 @@ __all__ = [
     "protocols",
     "query_rows",
     "retrieval_rows",
+    "rows_under_attack",
     "split_sha256",
     "transfer_matrix",
     "universal_perturbation",

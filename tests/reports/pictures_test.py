@@ -9,11 +9,13 @@ from rocmr_keras.reports.pictures.changes import nice_factor
 from rocmr_keras.reports.pictures.example_sheet import _mark_changes
 from rocmr_keras.reports.pictures.lettering import clean
 from rocmr_keras.reports.pictures.lettering import wrap
+from rocmr_keras.reports.pictures.retrieval import _query_words
 
 matplotlib = pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
 
 GREEN, PALE, WHITE = (26, 127, 55), (208, 215, 222), (255, 255, 255)
+RED = (192, 39, 45)
 
 
 def image(size=8, seed=0):
@@ -74,6 +76,18 @@ def test_retrieval_sheet_frames_the_right_results(tmp_path):
     assert [share(frame, GREEN) > 0.7 for frame in frames] == [False, True, False, False, False]
     assert [share(frame, PALE) > 0.2 for frame in frames] == [True, False, True, True, True]
     assert os.listdir(path.parent) == ["sheet.png"]
+
+
+def test_attacked_queries_have_two_ranks_and_marked_words(tmp_path):
+    attacked = {"label": "rocmr, attacked", "rank_before": 1}
+    pictures.retrieval_sheet(tmp_path / "plain.png", [text_row(query="a red apple")])
+    row = text_row(query="a rod apple", query_before="a red apple", **attacked)
+    pictures.retrieval_sheet(tmp_path / "sheet.png", [row, image_row(**attacked)])
+    changed, plain = read(tmp_path / "sheet.png"), read(tmp_path / "plain.png")
+    query = slice(28, 240)
+    assert share(changed[:150, query], RED) > share(plain[:150, query], RED) == 0.0
+    words = [(word, color is None) for word, color in _query_words(row)]
+    assert words == [("“a", True), ("[rod]", False), ("apple”", True)]
 
 
 def test_small_images_keep_their_own_pixels(tmp_path):
@@ -240,6 +254,7 @@ def test_missing_matplotlib_names_the_extra(tmp_path, monkeypatch):
         ([text_row(eps=1)], r"unknown keys \['eps'\]"),
         ([text_row(scores=[1.0])], "Received: 5 results, 1 scores"),
         ([text_row(results=[])], "Received: 0 results"),
+        ([text_row(rank_before=0)], r"`rows\[0\]\['rank_before'\]` must be a positive integer"),
         ([text_row(rank=0)], r"`rows\[0\]\['rank'\]` must be a positive integer. Received: 0"),
         ([text_row(query=np.zeros((4, 4)))], r"\['query'\]` must be an array.*shape \(4, 4\)"),
         ([text_row(query=np.full((4, 4, 3), 9.0))], "float in .*values 9.0 to 9.0"),

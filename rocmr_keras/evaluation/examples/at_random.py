@@ -36,26 +36,44 @@ def retrieval_rows(model, split, count=6, seed=0, verbose=0):
 
 
 def _row(model, split, embeddings, modality, index):
-    sides = {
-        "texts": (embeddings.texts, embeddings.text_ids),
-        "images": (embeddings.images, embeddings.image_ids),
-    }
-    queries, query_ids = sides[modality]
-    gallery, gallery_ids = sides["images" if modality == "texts" else "texts"]
-    query = slice(index, index + 1)
-    scores = gallery @ queries[index]
-    # Stable: of equal scores the first item is shown, on every machine.
-    top = np.argsort(-scores, kind="stable")[:5]
-    rank = query_ranks(queries[query], gallery, query_ids[query], gallery_ids)
+    queries, *_ = sides(embeddings, modality)
     return {
         "query": show_item(model, split, modality, index),
-        "results": [
-            show_item(model, split, "images" if modality == "texts" else "texts", item)
-            for item in top
-        ],
+        **first_results(model, split, embeddings, modality, index, queries[index]),
+    }
+
+
+def sides(embeddings, modality):
+    """Returns queries of a modality and their ids, the gallery and its ids."""
+    images = embeddings.images, embeddings.image_ids
+    texts = embeddings.texts, embeddings.text_ids
+    return (*images, *texts) if modality == "images" else (*texts, *images)
+
+
+def first_results(model, split, embeddings, modality, index, query):
+    """Looks up what a query finds, as `rocmr_keras.reports.pictures.retrieval_sheet` draws it.
+
+    Args:
+        model: A `DualEncoder` with a preprocessor.
+        split: A `rocmr_keras.data.Split`.
+        embeddings: The clean embeddings of the split.
+        modality: `"images"` or `"texts"`, that of the query.
+        index: Integer, which query of the split it is.
+        query: Float array `(dim,)`, its embedding, clean or attacked.
+
+    Returns:
+        Dict with `results`, `scores`, `correct` and `rank`.
+    """
+    _, query_ids, gallery, gallery_ids = sides(embeddings, modality)
+    found = "texts" if modality == "images" else "images"
+    scores = gallery @ query
+    # Stable: of equal scores the first item is shown, on every machine.
+    top = np.argsort(-scores, kind="stable")[:5]
+    return {
+        "results": [show_item(model, split, found, item) for item in top],
         "scores": [float(scores[item]) for item in top],
         "correct": [bool(gallery_ids[item] == query_ids[index]) for item in top],
-        "rank": int(rank[0]),
+        "rank": _rank(query, gallery, query_ids[index], gallery_ids),
     }
 
 

@@ -1,3 +1,4 @@
+from rocmr_keras.reports.pictures.changes import changed_words
 from rocmr_keras.reports.pictures.checks import check_entries
 from rocmr_keras.reports.pictures.checks import check_item
 from rocmr_keras.reports.pictures.checks import check_rank
@@ -27,7 +28,11 @@ def retrieval_sheet(path, rows, title=None):
             - `"results"`: list of 1 to 5 images or strings, best first;
             - `"scores"`: list of as many floats;
             - `"correct"`: list of as many booleans;
-            - `"rank"`: integer, rank of the first right result in the whole gallery.
+            - `"rank"`: integer, rank of the first right result in the whole gallery;
+            - `"rank_before"`: integer, the rank before an attack. Optional;
+            - `"query_before"`: string, a text query before an attack, whose changed words are
+              marked. Optional;
+            - `"label"`: string above the query, instead of its kind. Optional.
         title: String above the sheet, or None. Defaults to `None`.
 
     Raises:
@@ -42,7 +47,8 @@ def retrieval_sheet(path, rows, title=None):
     retrieval_sheet("retrieval.png", rows)
     ```
     """
-    check_entries(rows, "rows", ("query", "results", "scores", "correct", "rank"))
+    keys = ("query", "results", "scores", "correct", "rank")
+    check_entries(rows, "rows", keys, ("rank_before", "query_before", "label"))
     for position, row in enumerate(rows):
         _check_results(row, f"rows[{position}]")
     sheet = Sheet(path, title)
@@ -55,9 +61,10 @@ def retrieval_sheet(path, rows, title=None):
 def _draw_query_row(sheet, row):
     top = sheet.top
     is_text = isinstance(row["query"], str)
-    sheet.text(MARGIN, top, "text query" if is_text else "image query", 12, MUTED)
+    label = row.get("label") or ("text query" if is_text else "image query")
+    sheet.text(MARGIN, top, label, 12, MUTED)
     if is_text:
-        words = [(word, None) for word in f"“{row['query']}”".split()]
+        words = _query_words(row)
         bottom = sheet.paragraph(MARGIN, top + 26, 196, words, 16, max_lines=6)
     else:
         bottom = sheet.picture(MARGIN, top + 26, 152, row["query"])
@@ -68,6 +75,16 @@ def _draw_query_row(sheet, row):
     color = GREEN if any(row["correct"]) else RED
     sheet.text(1124, middle - 34, "first right", 12, MUTED, align="center")
     sheet.text(1124, middle - 14, f"{row['rank']:,}", 26, color, bold=True, align="center")
+    if row.get("rank_before"):
+        before = f"before: {row['rank_before']:,}"
+        sheet.text(1124, middle + 22, before, 12, MUTED, align="center")
+
+
+def _query_words(row):
+    words = changed_words(row.get("query_before", row["query"]), row["query"])[1]
+    marked = [(f"[{word}]", RED) if changed else (word, None) for word, changed in words]
+    texts, colors = zip(*marked) if marked else ([""], [None])
+    return list(zip(f"“{' '.join(texts)}”".split(" "), colors))
 
 
 def _draw_images(sheet, left, top, row):
@@ -118,3 +135,5 @@ def _check_results(row, name):
             "rows of them."
         )
     check_rank(row["rank"], f"{name}['rank']")
+    if row.get("rank_before") is not None:
+        check_rank(row["rank_before"], f"{name}['rank_before']")
