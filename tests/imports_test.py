@@ -43,6 +43,16 @@ ALLOWED = {
     "serving": {"attacks", "data"},
 }
 
+# Each part of `evaluation` looks down only, so it can be read from the top.
+EVALUATION = (
+    {"encoding", "identity", "margins", "worst_ranks"},
+    {"encoded_split", "protocols"},
+    {"epsilon_sweep", "guarantees", "masking_audit", "threat", "transfer", "universal"},
+    {"ensemble", "recall_report"},
+    {"examples"},
+    {"rows"},
+)
+
 # `data` decodes with TensorFlow and feeds every backend through Grain, `gallery` and `export`
 # write for TensorFlow; the rest computes with Keras alone.
 FRAMEWORK_FILES = {
@@ -98,6 +108,17 @@ def test_imports_only_what_its_room_may(path):
         allowed = allowed | ROOM_FRAMEWORKS.get(room, set())
         assert parts[0] not in FRAMEWORKS - allowed, module
         assert not module.startswith("keras.src"), module
+
+
+def test_parts_of_evaluation_import_from_the_floors_below():
+    floor_of = {part: height for height, parts in enumerate(EVALUATION) for part in parts}
+    room = PACKAGE / "evaluation"
+    for path in room.rglob("*.py"):
+        part = path.relative_to(room).parts[0].removesuffix(".py")
+        for module in imported_modules(path) if part != "__init__" else ():
+            parts = module.split(".")
+            if parts[:2] == ["rocmr_keras", "evaluation"] and parts[2] != part:
+                assert floor_of[parts[2]] < floor_of[part], (path, module)
 
 
 def test_kerashub_is_imported_where_it_is_used():

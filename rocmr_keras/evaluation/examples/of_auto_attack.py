@@ -1,7 +1,7 @@
 import numpy as np
 
-from rocmr_keras.evaluation.auto_attack_stages import query_stages
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
+from rocmr_keras.evaluation.ensemble.stages import query_stages
 from rocmr_keras.evaluation.examples.worst import attack_queries
 from rocmr_keras.evaluation.examples.worst import furthest
 

@@ -5,7 +5,7 @@ import pytest
 
 from rocmr_keras.evaluation import auto_attack
 from rocmr_keras.evaluation import auto_attack_failures
-from rocmr_keras.evaluation.auto_attack_stages import VERSIONS
+from rocmr_keras.evaluation.ensemble.stages import VERSIONS
 from rocmr_keras.metrics import text_changes
 
 pytestmark = pytest.mark.usefixtures("eagerly")

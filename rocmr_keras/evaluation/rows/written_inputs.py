@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from rocmr_keras.evaluation.auto_attack_text import reads_strings
 from rocmr_keras.evaluation.encoding.embeddings import encode_inputs
+from rocmr_keras.evaluation.ensemble.text_part import reads_strings
 from rocmr_keras.metrics.directions import sides
 
 # Of a level: what float32 may be off by at the edge of the ball.

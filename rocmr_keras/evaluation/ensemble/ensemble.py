@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from rocmr_keras.evaluation.auto_attack_stages import RANKS
 from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
+from rocmr_keras.evaluation.ensemble.stages import RANKS
 from rocmr_keras.evaluation.worst_ranks import worse
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides

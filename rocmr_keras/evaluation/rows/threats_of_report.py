@@ -1,6 +1,6 @@
 """The threats that a report was made with, to run them again."""
 
-from rocmr_keras.evaluation.auto_attack_stages import query_stages
+from rocmr_keras.evaluation.ensemble.stages import query_stages
 from rocmr_keras.evaluation.recall_report import as_threat
 
 

@@ -6,11 +6,11 @@ from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import HumanEdits
 from rocmr_keras.attacks import MarginsInTurn
 from rocmr_keras.attacks import Square
-from rocmr_keras.evaluation.auto_attack_text import SEARCHES
-from rocmr_keras.evaluation.auto_attack_text import WRITTEN
-from rocmr_keras.evaluation.auto_attack_text import check_text
-from rocmr_keras.evaluation.auto_attack_text import string_attacks
-from rocmr_keras.evaluation.auto_attack_text import text_searches
+from rocmr_keras.evaluation.ensemble.text_part import SEARCHES
+from rocmr_keras.evaluation.ensemble.text_part import WRITTEN
+from rocmr_keras.evaluation.ensemble.text_part import check_text
+from rocmr_keras.evaluation.ensemble.text_part import string_attacks
+from rocmr_keras.evaluation.ensemble.text_part import text_searches
 from rocmr_keras.evaluation.protocols import Both
 from rocmr_keras.evaluation.threat import Threat
 

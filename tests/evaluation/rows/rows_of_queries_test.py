@@ -14,8 +14,8 @@ from rocmr_keras.evaluation import attacked_rows
 from rocmr_keras.evaluation import auto_attack
 from rocmr_keras.evaluation import evaluate
 from rocmr_keras.evaluation import query_rows
-from rocmr_keras.evaluation.auto_attack_stages import VERSIONS
-from rocmr_keras.evaluation.written_inputs import levels_of
+from rocmr_keras.evaluation.ensemble.stages import VERSIONS
+from rocmr_keras.evaluation.rows.written_inputs import levels_of
 from rocmr_keras.reports import write_rows
 
 pytestmark = pytest.mark.usefixtures("eagerly")

@@ -8,9 +8,9 @@ from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.encoding.embeddings import load_queries
 from rocmr_keras.evaluation.examples.at_random import attacked_captions
 from rocmr_keras.evaluation.examples.worst import attack_queries
-from rocmr_keras.evaluation.threats_of_report import threats_of
-from rocmr_keras.evaluation.written_inputs import levels_of
-from rocmr_keras.evaluation.written_inputs import ranks_as_written
+from rocmr_keras.evaluation.rows.threats_of_report import threats_of
+from rocmr_keras.evaluation.rows.written_inputs import levels_of
+from rocmr_keras.evaluation.rows.written_inputs import ranks_as_written
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import sides
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rocmr_keras.evaluation import certified_recall
-from rocmr_keras.evaluation.certified import certified_radii
-from rocmr_keras.evaluation.certified import largest_radius
+from rocmr_keras.evaluation.guarantees.certified import certified_radii
+from rocmr_keras.evaluation.guarantees.certified import largest_radius
 
 SIGMA, SAMPLES, ALPHA = 0.2, 100, 0.01
 

@@ -1,0 +1,1 @@
+"""AutoAttack: its stages, and the worst rank of each query over them."""

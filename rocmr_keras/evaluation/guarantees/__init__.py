@@ -1,0 +1,1 @@
+"""What no attack within a budget can change: all swaps tried, or randomised smoothing."""

@@ -1,0 +1,1 @@
+"""A row for each query and attack, with what was attacked."""
