@@ -130,14 +130,14 @@ def _make_batches(split, trainer):
     chooses = isinstance(trainer.text_attack, rk.attacks.CharacterChoice)
     # None at all, and frozen towers are encoded once.
     shift = rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed)
-    return rk.data.batches(
+    dataset = rk.data.batches(
         rk.data.pack(split, preprocessor, FLAGS.pack),
         preprocessor,
         FLAGS.batch_size,
         seed=FLAGS.seed,
         augment=shift if FLAGS.shift or FLAGS.mirror else None,
-        edits=_make_edits(split.captions) if chooses else None,
     )
+    return dataset.with_edits(_make_edits(split.captions)) if chooses else dataset
 
 
 def _make_edits(captions):

@@ -4,6 +4,7 @@ from rocmr_keras.data.loading import load
 from rocmr_keras.data.packs.pack import pack
 from rocmr_keras.data.packs.packed_split import PackedSplit
 from rocmr_keras.data.packs.packed_split import open_pack
+from rocmr_keras.data.pipeline import Batches
 from rocmr_keras.data.pipeline import batches
 from rocmr_keras.data.preprocessors.hub_preprocessor import HubPreprocessor
 from rocmr_keras.data.preprocessors.preprocessor import Preprocessor
@@ -11,6 +12,7 @@ from rocmr_keras.data.random_shift import RandomShift
 from rocmr_keras.data.split import Split
 
 __all__ = [
+    "Batches",
     "HubPreprocessor",
     "PackedSplit",
     "Preprocessor",

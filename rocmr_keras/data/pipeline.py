@@ -1,15 +1,11 @@
+import dataclasses
 import functools
 
 import keras
 import numpy as np
 
-from rocmr_keras.data.augmentation import OneAfterTheOther
-from rocmr_keras.data.batch_reader import BatchReader
+from rocmr_keras.data.batch_plan import BatchPlan
 from rocmr_keras.data.epoch_order import EpochOrder
-from rocmr_keras.data.packs.pack import pack
-from rocmr_keras.data.packs.packed_split import PackedSplit
-from rocmr_keras.data.shards import check_shard
-from rocmr_keras.data.text_candidates import candidate_maker
 
 # An endless stream ends where nobody gets to.
 _ENDLESS = 2**62
@@ -24,9 +20,6 @@ def batches(
     captions="one",
     augment=None,
     drop_remainder=False,
-    initial_epoch=0,
-    edits=None,
-    shard=(0, 1),
 ):
     """Streams a split as batch dicts that `fit` of every backend takes.
 
@@ -38,7 +31,7 @@ def batches(
         split: `rocmr_keras.data.PackedSplit`, or a `Split`, which `rocmr_keras.data.pack`
             packs when the first batch is asked for.
         preprocessor: `rocmr_keras.data.Preprocessor`. A packed split needs none, except for
-            `edits`. Defaults to `None`.
+            `Batches.with_edits`. Defaults to `None`.
         batch_size: Integer, examples per batch. Defaults to `32`.
         shuffle: Boolean, whether each epoch has an order of its own. Defaults to
             `True`.
@@ -56,26 +49,17 @@ def batches(
             Defaults to `None`.
         drop_remainder: Boolean, whether to leave out a last, smaller batch.
             Defaults to `False`.
-        initial_epoch: Integer, the epoch to begin with: set it to
-            go on as an interrupted run would have. Defaults to `0`.
-        edits: Callable that edits a caption, `rocmr_keras.attacks.CharacterDraws`, for an
-            attack that chooses among what it gave. All of it is tokenised: at its
-            defaults 72 texts for each caption. Defaults to `None`.
-        shard: Tuple of integers `(index, count)`, for training in several processes: each
-            reads its part of every batch only. The parts in order of their index are the
-            batch that one process would read, with the same shifts and edits; `batch_size`
-            is that of all together. Defaults to `(0, 1)`, the whole.
 
     Returns:
         A `Batches`. Its dicts hold `images` float32
         `(B, H, W, 3)` in `[0, 1]`, `token_ids` int32 `(B, L)`, `padding_mask` bool
         `(B, L)` and `image_ids` int32 `(B,)`, equal ids being positives of each
-        other; with `edits` also `candidate_token_ids` and `candidate_padding_mask`,
-        `(B, *edits.shape, L)`.
+        other. Its `shard` and `with_edits` change what is read; to go on as an interrupted
+        run would have, set its `epoch`.
 
     Raises:
-        ValueError: If `captions` is unknown, there is no whole batch, the split was packed
-            by another preprocessor, or a batch cannot be divided into equal shards.
+        ValueError: If `captions` is unknown, there is no whole batch, or the split was packed
+            by another preprocessor.
 
     Example:
 
@@ -84,20 +68,8 @@ def batches(
     trainer.fit(dataset, epochs=20)
     ```
     """
-    _check_preprocessor(split, preprocessor, edits)
     order = EpochOrder(split, captions, shuffle, seed)
-    steps = _count_steps(len(order), batch_size, drop_remainder)
-    check_shard(shard, min(len(order), steps * batch_size), batch_size, augment)
-
-    def make_reader():
-        packed = pack(split, preprocessor) if preprocessor else split
-        shift = augment if hasattr(augment, "apply_at") else None
-        candidates = edits and candidate_maker(packed, preprocessor, edits)
-        return BatchReader(packed, order, batch_size, shift, candidates, tuple(shard))
-
-    calls = augment is not None and not hasattr(augment, "apply_at")
-    finish = OneAfterTheOther(augment, seed) if calls else None
-    return Batches(make_reader, steps, finish, initial_epoch, augment is not None)
+    return Batches(BatchPlan(split, preprocessor, order, batch_size, augment, drop_remainder))
 
 
 class Batches(keras.utils.PyDataset):
@@ -109,25 +81,73 @@ class Batches(keras.utils.PyDataset):
     it too; with `shuffle=False`, or Keras draws another order of the batches.
 
     Args:
-        make_reader: Function without arguments that returns a `BatchReader`, called when
-            the first batch is asked for.
-        steps: Integer, batches in an epoch.
-        finish: `OneAfterTheOther`, or `None`.
-        epoch: Integer, the epoch to begin with.
-        is_augmented: Boolean, whether images are other ones in each epoch.
+        plan: `BatchPlan`, carried out when the first batch is asked for.
+        epoch: Integer, the epoch to begin with. Defaults to `0`.
 
     Attributes:
-        epoch: Integer, the epoch that comes next. `fit` moves it on.
+        epoch: Integer, the epoch that comes next, which may be set. `fit` moves it on.
     """
 
-    def __init__(self, make_reader, steps, finish=None, epoch=0, is_augmented=False):
+    def __init__(self, plan, epoch=0):
         super().__init__()
         self.epoch = epoch
-        self.is_augmented = is_augmented
+        self._plan = plan
         self._has_begun = False
-        self._make_reader = make_reader
-        self._steps = steps
-        self._finish = finish
+        self._steps = plan.steps
+        self._finish = plan.finisher()
+
+    def shard(self, index, count):
+        """Returns the part of every batch that one of several training processes reads.
+
+        The parts in order of their index are the batch that one process would read, with the
+        same shifts and edits; `batch_size` is that of all together.
+
+        Args:
+            index: Integer, which part, counted from 0.
+            count: Integer, how many parts there are.
+
+        Returns:
+            Another `Batches`, at the same epoch.
+
+        Raises:
+            ValueError: If there is no such part, a batch cannot be divided into equal ones, or
+                the augmentation draws by the batch.
+
+        Example:
+
+        ```python
+        dataset = rocmr_keras.data.batches(packed, batch_size=128, drop_remainder=True)
+        trainer.fit(dataset.shard(process, 4), epochs=20)
+        ```
+        """
+        return self._changed(shard=(index, count))
+
+    def with_edits(self, edits):
+        """Returns the same batches with edits of each caption, for an attack that chooses.
+
+        Args:
+            edits: Callable that edits a caption, `rocmr_keras.attacks.CharacterDraws` or
+                `HumanDraws`. All of it is tokenised: `CharacterDraws` gives by default 72
+                texts for each caption.
+
+        Returns:
+            Another `Batches`, at the same epoch. Its dicts hold `candidate_token_ids` and
+            `candidate_padding_mask` too, `(B, *edits.shape, L)`.
+
+        Raises:
+            ValueError: If the batches were made without a preprocessor.
+
+        Example:
+
+        ```python
+        dataset = rocmr_keras.data.batches(split, preprocessor, batch_size=128)
+        trainer.fit(dataset.with_edits(rocmr_keras.attacks.CharacterDraws()), epochs=20)
+        ```
+        """
+        return self._changed(edits=edits)
+
+    def _changed(self, **changes):
+        return Batches(dataclasses.replace(self._plan, **changes), self.epoch)
 
     def __len__(self):
         return self._steps
@@ -181,7 +201,7 @@ class Batches(keras.utils.PyDataset):
         Returns:
             Integer array, empty if each epoch has them augmented anew.
         """
-        if side == "images" and self.is_augmented:
+        if side == "images" and self._plan.augment is not None:
             return np.zeros(0, "int32")
         column = ("images", "texts").index(side)
         places = (divmod(place, self._steps) for place in range(start, stop))
@@ -195,7 +215,7 @@ class Batches(keras.utils.PyDataset):
     @property
     def batch_size(self):
         """Integer, examples per batch of all shards together."""
-        return self._reader.batch_size
+        return self._plan.batch_size
 
     def _open(self, start, stop, repeat=False, features=None):
         # Loads JAX, where that is installed.
@@ -215,7 +235,7 @@ class Batches(keras.utils.PyDataset):
 
     @functools.cached_property
     def _reader(self):
-        return self._make_reader()
+        return self._plan.open()
 
     def _read(self, place, features=None):
         place = divmod(int(place), self._steps)
@@ -224,23 +244,3 @@ class Batches(keras.utils.PyDataset):
     def _complete(self, element):
         place, batch = element
         return batch if self._finish is None else self._finish(batch, *place)
-
-
-def _check_preprocessor(split, preprocessor, edits):
-    if preprocessor is None and (edits or not isinstance(split, PackedSplit)):
-        raise ValueError(
-            "`preprocessor` must be given for a split that is not packed, and for `edits`. "
-            f"Received: preprocessor=None, {split}, edits={edits}. Pass that of the model."
-        )
-    if preprocessor is not None and isinstance(split, PackedSplit):
-        split.check_preprocessor(preprocessor)
-
-
-def _count_steps(examples, batch_size, drop_remainder):
-    if batch_size < 1 or examples < (batch_size if drop_remainder else 1):
-        raise ValueError(
-            "`batch_size` must be positive and, where `drop_remainder=True`, at most the number of "
-            f"examples. Received: batch_size={batch_size}, {examples} examples. "
-            "Change it, or keep the remainder."
-        )
-    return examples // batch_size if drop_remainder else -(-examples // batch_size)

@@ -13,6 +13,7 @@ from rocmr_keras.evaluation.examples.of_auto_attack import auto_attack_failures
 from rocmr_keras.evaluation.examples.under_attack import rows_under_attack
 from rocmr_keras.evaluation.examples.worst import worst_failures
 from rocmr_keras.evaluation.guarantees.certified import certified_recall
+from rocmr_keras.evaluation.guarantees.smoothing import Smoothing
 from rocmr_keras.evaluation.guarantees.token_verification import verify_token_robustness
 from rocmr_keras.evaluation.identity import split_sha256
 from rocmr_keras.evaluation.identity import weights_sha256
@@ -33,6 +34,7 @@ __all__ = [
     "Embeddings",
     "EncodedSplit",
     "SearchedGallery",
+    "Smoothing",
     "Threat",
     "adversarial_pairs",
     "attacked_rows",

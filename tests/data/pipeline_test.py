@@ -81,7 +81,8 @@ def test_an_epoch_is_of_the_seed_alone(pixels, preprocessor):
 def test_resumed_where_it_was(pixels, preprocessor):
     dataset = batches(pixels, preprocessor, 3)
     epochs = [epoch_of(dataset, preprocessor) for _ in range(3)]
-    resumed = batches(pixels, preprocessor, 3, initial_epoch=2)
+    resumed = batches(pixels, preprocessor, 3)
+    resumed.epoch = 2
     assert epoch_of(resumed, preprocessor) == epochs[2]
 
 
@@ -147,7 +148,8 @@ def test_augmentation_is_reproducible(preprocessor, name):
         assert images.dtype == np.float32 and 0 <= images.min() and images.max() <= 1
     assert any((one != two).any() for one, two in zip(*epochs))
     # A resumed run sees what this one saw, in the middle of an epoch too.
-    resumed = make(augment=make_augmentation(name), initial_epoch=1)
+    resumed = make(augment=make_augmentation(name))
+    resumed.epoch = 1
     for batch, images in zip(resumed, epochs[1], strict=True):
         np.testing.assert_array_equal(batch["images"], images)
     stream = iter(make(augment=make_augmentation(name)).stream(0, 2))
@@ -181,9 +183,12 @@ def test_a_preprocessor_is_needed_for_what_is_not_packed(pixels, preprocessor):
     packed = pack(pixels, preprocessor)
     given = epoch_of(batches(packed, preprocessor, 3), preprocessor)
     assert epoch_of(batches(packed, batch_size=3), preprocessor) == given
-    for split, edits in ((pixels, None), (packed, Edits())):
+    for make in (
+        lambda: batches(pixels, batch_size=3),
+        lambda: batches(packed, batch_size=3).with_edits(Edits()),
+    ):
         with pytest.raises(ValueError, match="`preprocessor` must be given.*preprocessor=None"):
-            batches(split, batch_size=3, edits=edits)
+            make()
 
 
 def test_float_images(preprocessor):
@@ -220,7 +225,10 @@ class Edits:
 @pytest.mark.parametrize("packed", [True, False])
 def test_edits_are_drawn_anew_each_epoch(colours, preprocessor, packed):
     split = pack(colours, preprocessor) if packed else colours
-    dataset = batches(split, preprocessor, 3, edits=Edits(), initial_epoch=1)
+    plain = batches(split, preprocessor, 3)
+    plain.epoch = 1
+    dataset = plain.with_edits(Edits())
+    assert "candidate_token_ids" not in plain[0]
     for epoch in (1, 2):
         for batch in dataset:
             found = np.asarray(batch["candidate_token_ids"])

@@ -23,9 +23,9 @@ def packed(preprocessor):
 def make_shards(packed, preprocessor):
     def make_shards(count, **options):
         edits = CharacterDraws(num_positions=2, num_characters=1, seed=3)
-        options = {"augment": RandomShift(0.4, seed=5), "edits": edits, "seed": 2, **options}
-        shards = [(index, count) for index in range(count)]
-        return [batches(packed, preprocessor, 6, shard=shard, **options) for shard in shards]
+        options = {"augment": RandomShift(0.4, seed=5), "seed": 2, **options}
+        dataset = batches(packed, preprocessor, 6, **options).with_edits(edits)
+        return [dataset.shard(index, count) for index in range(count)]
 
     return make_shards
 
@@ -79,19 +79,20 @@ def test_a_shard_reads_its_own_rows_only(make_shards):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    "shard, options, message",
     [
-        ({"shard": (2, 2)}, "with an index from 0"),
-        ({"shard": (0, 4)}, "divisible into equal shards"),
-        ({"shard": (0, 4), "batch_size": 4}, "a last batch of 2"),
-        ({"shard": (0, 2), "augment": keras.layers.RandomFlip()}, "by the place in the epoch"),
+        ((2, 2), {}, "with an index from 0"),
+        ((0, 4), {}, "divisible into equal shards"),
+        ((0, 4), {"batch_size": 4}, "a last batch of 2"),
+        ((0, 2), {"augment": keras.layers.RandomFlip()}, "by the place in the epoch"),
     ],
 )
-def test_shards_that_cannot_be(options, message, packed):
+def test_shards_that_cannot_be(shard, options, message, packed):
+    dataset = batches(packed, **{"batch_size": 6, **options})
     with pytest.raises(ValueError, match=message):
-        batches(packed, **{"batch_size": 6, **options})
+        dataset.shard(*shard)
 
 
 def test_a_remainder_may_be_dropped(packed):
-    dataset = batches(packed, batch_size=4, shard=(3, 4), drop_remainder=True)
+    dataset = batches(packed, batch_size=4, drop_remainder=True).shard(3, 4)
     assert [len(batch["image_ids"]) for batch in dataset] == [1] * 4

@@ -16,15 +16,16 @@ DRAWS = HumanDraws(NUM_DRAWS, kinds=["delete", "insert", "swap"], fillers=["tiny
 @pytest.fixture(scope="module")
 def dataset(colour_split, colour_preprocessor):
     def dataset(**options):
-        options = {"batch_size": 4, "seed": 1, "edits": DRAWS, **options}
-        return batches(colour_split, colour_preprocessor, **options)
+        plain = batches(colour_split, colour_preprocessor, batch_size=4, seed=1, **options)
+        return plain.with_edits(DRAWS)
 
     return dataset
 
 
 def test_draws_are_those_of_seed_epoch_and_caption(dataset, colour_split, colour_preprocessor):
-    first, again = list(dataset()), list(dataset())
-    later = list(dataset(initial_epoch=1))
+    first, again, resumed = list(dataset()), list(dataset()), dataset()
+    resumed.epoch = 1
+    later = list(resumed)
     name = "candidate_token_ids"
     for batch, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(batch[name], same[name])

@@ -109,13 +109,15 @@ def test_a_run_in_two_parts_equals_one(make_compiled, make_data, tmp_path):
         np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(two))
 
 
-def test_initial_epoch_of_the_batches(make_compiled, make_data):
+def test_the_epoch_of_the_batches_is_where_fit_begins(make_compiled, make_data):
     recorders = [Recorder(), Recorder()]
-    for recorder, options, fit in (
-        (recorders[0], {"initial_epoch": 2}, {"epochs": 1}),
-        (recorders[1], {}, {"epochs": 3, "initial_epoch": 2}),
+    for recorder, epoch, fit in (
+        (recorders[0], 2, {"epochs": 1}),
+        (recorders[1], 0, {"epochs": 3, "initial_epoch": 2}),
     ):
-        make_compiled().fit(make_data(**options), verbose=0, callbacks=[recorder], **fit)
+        data = make_data()
+        data.epoch = epoch
+        make_compiled().fit(data, verbose=0, callbacks=[recorder], **fit)
     assert recorders[0].losses == recorders[1].losses
 
 

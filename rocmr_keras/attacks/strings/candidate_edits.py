@@ -17,7 +17,7 @@ class CharacterDraws:
     A compiled training step cannot edit strings, so the edits are drawn and tokenised
     before it. At each of several random places of a caption they are a blank, which probes
     the place, and random characters or a deletion. Pass an instance to
-    `rocmr_keras.data.batches(edits=...)`.
+    `rocmr_keras.data.batches(...).with_edits`.
 
     Args:
         num_positions: Integer, places of a caption that are drawn. Defaults to `8`.

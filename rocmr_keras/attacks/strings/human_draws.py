@@ -13,7 +13,7 @@ class HumanDraws:
 
     Beside `CharacterDraws` for edits of characters. There is nothing to probe: all draws
     are edits of one place, the caption, and the worst of them is taken. Pass an instance to
-    `rocmr_keras.data.batches(edits=...)`.
+    `rocmr_keras.data.batches(...).with_edits`.
 
     Args:
         num_draws: Integer, texts that are drawn for each caption. Defaults to `8`.

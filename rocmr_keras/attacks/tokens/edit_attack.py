@@ -6,7 +6,7 @@ _NAMES = ("token_ids", "padding_mask")
 class EditAttack(Attack):
     """Base class of attacks that choose among edited texts which come with the batch.
 
-    `rocmr_keras.data.batches(edits=...)` edits and tokenises them beforehand, so this is
+    `rocmr_keras.data.batches(...).with_edits` edits and tokenises them beforehand, so this is
     for training. Unlike with a `TokenAttack` the number of tokens may change. Subclasses
     implement `call(inputs, loss_fn, candidates)`.
 
@@ -32,7 +32,7 @@ class EditAttack(Attack):
         if any(name not in batch for name in self.batch_keys):
             raise ValueError(
                 f"{type(self).__name__} chooses among `candidate_token_ids`. Received: a batch "
-                f"of {sorted(batch)}. Make batches with rocmr_keras.data.batches(edits=...)."
+                f"of {sorted(batch)}. Use rocmr_keras.data.batches(...).with_edits(...)."
             )
 
         def loss_fn(texts):

@@ -27,7 +27,7 @@ class CharacterChoice(EditAttack):
         loss_fn: Callable from such a dict of `n` stacked copies of the batch to losses
             `(n * batch,)`.
         candidates: Dict of the same names, `(batch, places, edits, length)`, as
-            `rocmr_keras.data.batches(edits=CharacterDraws())` gives; the first edit of
+            `rocmr_keras.data.batches(...).with_edits(CharacterDraws())` gives; the first edit of
             each of several places is its probe.
 
     Returns:

@@ -5,18 +5,18 @@ import statistics
 import keras
 import numpy as np
 
+from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.encoding.embeddings import clean_encoder
 from rocmr_keras.evaluation.encoding.embeddings import load_queries
+from rocmr_keras.evaluation.guarantees.smoothing import Smoothing
 from rocmr_keras.metrics.binomial import lower_bound
 from rocmr_keras.padded_batches import in_batches
 
 _DIRECTION = "image_to_text"
 
 
-def certified_recall(
-    model, split, sigma=0.25, num_samples=1000, k=1, alpha=0.001, batch_size=64, seed=0, verbose=1
-):
+def certified_recall(model, split, smoothing=None, k=1, batch_size=64, verbose=1):
     """Certifies image queries of a smoothed model, and draws recall over the l2 radius.
 
     The smoothed model looks at many copies of an image under Gaussian noise, and says that a
@@ -34,14 +34,10 @@ def certified_recall(
     Args:
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
-        sigma: Float, standard deviation of the noise in units of [0, 1]. More certifies farther
-            and recalls less. Defaults to `0.25`.
-        num_samples: Integer, noisy copies of each image; with `n` of them no radius is beyond
-            `sigma` times the normal quantile of `alpha ** (1 / n)`. Defaults to `1000`.
+        smoothing: `Smoothing`, the noise, the number of copies and how sure a certificate is;
+            `None` for its defaults. Defaults to `None`.
         k: Integer, the first items among which a right one must be. Defaults to `1`.
-        alpha: Float in (0, 1), the probability that a certificate is wrong. Defaults to `0.001`.
         batch_size: Integer, images encoded at once. Defaults to `64`.
-        seed: Integer, of the noise. Defaults to `0`.
         verbose: `1` for a progress bar over the copies, `0` for none. Defaults to `1`.
 
     Returns:
@@ -52,84 +48,83 @@ def certified_recall(
         and `clean_recall`, of the model without noise.
 
     Raises:
-        ValueError: If a number is out of its range.
+        ValueError: If `smoothing` is no `Smoothing`, or `k` not positive.
 
     Example:
 
     ```python
-    curve = certified_recall(model, dataset["test"], sigma=0.25)
+    curve = certified_recall(model, dataset["test"], Smoothing(sigma=0.25))
     pictures.recall_against_radius("certified.png", {"rocmr": curve})
     ```
 
     Reference:
         - [Cohen et al., 2019](https://arxiv.org/abs/1902.02918)
     """
-    _check(sigma, num_samples, k, alpha)
+    smoothing = _as_smoothing(smoothing)
+    check_count("k", k)
     encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=0)
     found = 0
-    bar = keras.utils.Progbar(num_samples, verbose=verbose, unit_name="copy")
-    for embeddings in _noisy_copies(encoded, sigma, num_samples, np.random.default_rng(seed)):
+    bar = keras.utils.Progbar(smoothing.num_samples, verbose=verbose, unit_name="copy")
+    for embeddings in _noisy_copies(encoded, smoothing):
         found = found + (encoded.rank(_DIRECTION, queries=embeddings).ranks <= k)
         bar.add(1)
-    radii = certified_radii(found, num_samples, sigma, alpha)
-    levels = np.linspace(0.0, largest_radius(num_samples, sigma, alpha), 33)
+    radii = certified_radii(found, smoothing)
+    levels = np.linspace(0.0, largest_radius(smoothing), 33)
     clean = encoded.rank(_DIRECTION).ranks
     return {
         "radius": levels.tolist(),
         "recall": [float(np.mean(radii > level)) for level in levels],
         "radii": radii,
-        "shares": found / num_samples,
+        "shares": found / smoothing.num_samples,
         "clean_recall": float(np.mean(clean <= k)),
     }
 
 
-def certified_radii(counts, num_samples, sigma, alpha):
+def certified_radii(counts, smoothing):
     """Returns the l2 radius within which a majority stands, 0 where none is certain.
 
     Args:
         counts: Integer array `(queries,)`, copies of each for which the event came.
-        num_samples: Integer.
-        sigma: Float.
-        alpha: Float.
+        smoothing: `Smoothing`.
 
     Returns:
         Float array `(queries,)`.
     """
-    bounds = {count: lower_bound(int(count), num_samples, alpha) for count in np.unique(counts)}
     quantile = statistics.NormalDist().inv_cdf
-    radii = {count: sigma * quantile(max(bound, 0.5)) for count, bound in bounds.items()}
+    radii = {}
+    for count in np.unique(counts):
+        bound = lower_bound(int(count), smoothing.num_samples, smoothing.alpha)
+        radii[count] = smoothing.sigma * quantile(max(bound, 0.5))
     return np.array([radii[count] for count in counts])
 
 
-def largest_radius(num_samples, sigma, alpha):
+def largest_radius(smoothing):
     """Returns the radius of a query that is right in all copies."""
-    return float(certified_radii(np.array([num_samples]), num_samples, sigma, alpha)[0])
+    return float(certified_radii(np.array([smoothing.num_samples]), smoothing)[0])
 
 
-def _noisy_copies(encoded, sigma, num_samples, random):
+def _noisy_copies(encoded, smoothing):
     """Yields the embeddings of all images of the split, each time under other noise."""
     model, count = encoded.model, len(encoded.clean.images)
     size = min(encoded.batch_size, count)
+    random = np.random.default_rng(smoothing.seed)
     with clean_encoder(model, "images", size) as encoder:
 
         def step(rows):
             images = np.asarray(load_queries(model, encoded.split, "images", rows)["images"])
-            noise = sigma * random.standard_normal(images.shape, "float32")
+            noise = smoothing.sigma * random.standard_normal(images.shape, "float32")
             return encoder.predict_on_batch({"images": images + noise})
 
-        for _ in range(num_samples):
+        for _ in range(smoothing.num_samples):
             yield in_batches(step, count, size)["embeddings"]
 
 
-def _check(sigma, num_samples, k, alpha):
-    for name, value in (("num_samples", num_samples), ("k", k)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value!r}. "
-                "A thousand copies and `k=1` are usual."
-            )
-    if not 0 < sigma < float("inf") or not 0 < alpha < 1:
+def _as_smoothing(smoothing):
+    if smoothing is None:
+        return Smoothing()
+    if not isinstance(smoothing, Smoothing):
         raise ValueError(
-            "`sigma` must be positive and `alpha` in (0, 1). Received: "
-            f"sigma={sigma!r}, alpha={alpha!r}. Write e.g. sigma=0.25, alpha=0.001."
+            f"`smoothing` must be a `Smoothing`. Received: smoothing={smoothing!r}. Write e.g. "
+            "Smoothing(sigma=0.25, num_samples=1000)."
         )
+    return smoothing

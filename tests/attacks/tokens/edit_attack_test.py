@@ -23,5 +23,5 @@ def test_on_a_model(model, batch):
     assert np.all(distances > 0.0)
     mask = ops.convert_to_numpy(found["adversarial_padding_mask"])
     assert not mask[3, 2:].any() and mask[3, 1]
-    with pytest.raises(ValueError, match="chooses among `candidate_token_ids`.*edits="):
+    with pytest.raises(ValueError, match="chooses among `candidate_token_ids`.*with_edits"):
         CharacterChoice().perturb(model, batch, goal)

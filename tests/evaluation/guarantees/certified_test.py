@@ -3,18 +3,18 @@ import statistics
 import numpy as np
 import pytest
 
+from rocmr_keras.evaluation import Smoothing
 from rocmr_keras.evaluation import certified_recall
 from rocmr_keras.evaluation.guarantees.certified import certified_radii
 from rocmr_keras.evaluation.guarantees.certified import largest_radius
 
-SIGMA, SAMPLES, ALPHA = 0.2, 100, 0.01
+SIGMA = 0.2
+SMOOTHING = Smoothing(SIGMA, num_samples=100, alpha=0.01)
 
 
 @pytest.fixture(scope="module")
 def curve(colour_model, colour_split):
-    return certified_recall(
-        colour_model, colour_split, SIGMA, SAMPLES, alpha=ALPHA, batch_size=8, verbose=0
-    )
+    return certified_recall(colour_model, colour_split, SMOOTHING, batch_size=8, verbose=0)
 
 
 def test_no_radius_is_beyond_what_breaks_a_colour(curve, colour_split):
@@ -42,12 +42,13 @@ def test_the_curve_falls(curve):
 
 
 def test_radii_by_count():
-    radii = certified_radii(np.array([0, 500, 900, 1000]), 1000, 0.5, 0.001)
+    smoothing = Smoothing(0.5, 1000, 0.001)
+    radii = certified_radii(np.array([0, 500, 900, 1000]), smoothing)
     assert radii[0] == radii[1] == 0.0
     # The normal approximation of the bound.
     bound = 0.9 - 3.09 * (0.9 * 0.1 / 1000) ** 0.5
     assert radii[2] == pytest.approx(0.5 * statistics.NormalDist().inv_cdf(bound), rel=0.03)
-    assert radii[3] == largest_radius(1000, 0.5, 0.001)
+    assert radii[3] == largest_radius(smoothing)
     assert radii[3] == pytest.approx(0.5 * statistics.NormalDist().inv_cdf(0.001**0.001))
 
 
@@ -55,8 +56,13 @@ def test_bad_arguments(colour_model, colour_split):
     for options, message in (
         ({"sigma": 0}, "`sigma` must be positive .* Received: sigma=0"),
         ({"alpha": 1.0}, "`alpha` in .* Received: .*alpha=1.0"),
-        ({"num_samples": 0}, "positive integer. Received: num_samples=0"),
-        ({"k": 1.0}, "positive integer. Received: k=1.0"),
+        ({"num_samples": 0}, "at least 1. Received: num_samples=0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Smoothing(**options)
+    for options, message in (
+        ({"k": 1.0}, "at least 1. Received: k=1.0"),
+        ({"smoothing": 0.25}, r"must be a `Smoothing`. Received: smoothing=0.25. Write"),
     ):
         with pytest.raises(ValueError, match=message):
             certified_recall(colour_model, colour_split, verbose=0, **options)
