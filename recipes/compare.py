@@ -150,7 +150,7 @@ def draw_transfer(split):
         "clean_recall": matrix["clean_recall"].tolist(),
     }
     rk.reports.write_report(os.path.join(FLAGS.output, "transfer.json"), plain)
-    rk.reports.pictures.transfer_matrix(
+    rk.reports.pictures.transfer_heat_map(
         os.path.join(FLAGS.output, "transfer.png"), matrix, metric=f"recall@{FLAGS.k}"
     )
     print(f"\n{rk.reports.format_transfer(matrix)}")

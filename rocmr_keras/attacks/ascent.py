@@ -40,7 +40,7 @@ def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True, mom
     losses = forward(loss_fn, clean) if keep_best else ops.zeros(())
     direction = ops.zeros_like(clean) if momentum else ops.zeros(())
     state = (start, clean, losses, direction, ops.zeros(()))
-    current, best, best_losses, _, stalled = repeat(advance, num_steps, state)
+    current, best, best_losses, _, stalled = run_steps(advance, num_steps, state)
     if not keep_best:
         return current, None, stalled
     # The loop has scored every iterate but the last.
@@ -48,7 +48,7 @@ def projected_ascent(start, clean, loss_fn, step, num_steps, keep_best=True, mom
     return *keep_better(best, best_losses, current, losses), stalled
 
 
-def repeat(advance, num_steps, state):
+def run_steps(advance, num_steps, state):
     """Applies `state = advance(index, state)`, unrolled where that is the faster way."""
     if num_steps > UNROLLED_STEPS:
         return ops.fori_loop(0, num_steps, advance, state)

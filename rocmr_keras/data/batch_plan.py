@@ -6,7 +6,7 @@ from rocmr_keras.data.batch_reader import BatchReader
 from rocmr_keras.data.epoch_order import EpochOrder
 from rocmr_keras.data.packs.pack import pack
 from rocmr_keras.data.packs.packed_split import PackedSplit
-from rocmr_keras.data.shards import check_shard
+from rocmr_keras.data.process_shards import check_shard
 from rocmr_keras.data.text_candidates import candidate_maker
 
 

@@ -52,7 +52,7 @@ def transfer_matrix(models, split, attack, objective="contrastive", k=1, batch_s
 
     ```python
     matrix = transfer_matrix({"standard": first, "rocmr": second}, split, PGD(4 / 255))
-    pictures.transfer_matrix("transfer.png", matrix)
+    pictures.transfer_heat_map("transfer.png", matrix)
     ```
     """
     _check(models, attack)

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from rocmr_keras.attacks.images.universal import UniversalStep
+from rocmr_keras.attacks.images.universal_step import UniversalStep
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.encoding.embeddings import encode_inputs
 from rocmr_keras.evaluation.encoding.embeddings import load_queries

@@ -23,10 +23,10 @@ def frozen_copy(model):
         path = os.path.join(folder, "model.weights.h5")
         model.save_weights(path)
         copy.load_weights(path)
-    return freeze(copy)
+    return as_frozen(copy)
 
 
-def freeze(reference):
+def as_frozen(reference):
     """Freezes a model and everything in it, and returns it."""
     # One that was loaded as frozen says so already, and what is in it does not know;
     # assigning the value that is there does nothing on TensorFlow.

@@ -123,7 +123,7 @@ class RoCMR(AdversarialSteps, keras.Model):
         if reference is None:
             return reference_module.frozen_copy(self.dual_encoder) if refers else None
         checks.check_reference(reference, self.dual_encoder)
-        return reference_module.freeze(reference)
+        return reference_module.as_frozen(reference)
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
@@ -172,7 +172,7 @@ class RoCMR(AdversarialSteps, keras.Model):
             known = constant and view == "image_embeddings"
             return not known and (not training or self.terms.uses(view))
 
-        found = views.encode(self.dual_encoder, self.terms, batch, encodes, training)
+        found = views.encode_views(self.dual_encoder, self.terms, batch, encodes, training)
         if constant:
             found["image_embeddings"] = ops.stop_gradient(batch["clean_image_embeddings"])
         return found

@@ -117,7 +117,7 @@ def _goal(model, side, objective, batch, gallery, recorded):
     return Goal(target, objective, recorded=recorded.get(side))
 
 
-def encode(model, terms, batch, encodes, training):
+def encode_views(model, terms, batch, encodes, training):
     """Encodes the views of a perturbed batch.
 
     Args:

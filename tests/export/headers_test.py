@@ -30,7 +30,7 @@ def read():
 
     @tf.function(input_signature=[tf.TensorSpec([], "string"), tf.TensorSpec([], "int64")])
     def read(contents, max_pixels):
-        return headers.read_header(contents, max_pixels)
+        return headers.judge_header(contents, max_pixels)
 
     return lambda contents, max_pixels: read(contents, max_pixels)[0].numpy()
 

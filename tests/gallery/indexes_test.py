@@ -39,7 +39,7 @@ EXACT = [ExactIndex(), InvertedFileIndex(num_cells=7, num_probes=7)]
 @pytest.mark.parametrize("k", [1, 10, 300])
 def test_exact(index, k, monkeypatch):
     # Blocks of 64 rows: the last one is smaller.
-    monkeypatch.setattr("rocmr_keras.gallery.graph.tables.FloatTable.block_values", 64 * 8)
+    monkeypatch.setattr("rocmr_keras.gallery.graph.vector_tables.FloatTable.block_values", 64 * 8)
     vectors, queries = unit(300, 0), unit(5, 1)
     vectors[[70, 250, 299]] = vectors[2]
     queries[0] = vectors[2]
@@ -55,7 +55,7 @@ def test_exact(index, k, monkeypatch):
 @pytest.mark.parametrize("twins", [3, 200])
 def test_near_ties_are_told_apart_and_ties_go_to_the_lowest_row(index, twins, monkeypatch):
     """With 200 twins more rows tie than are scored again at once."""
-    monkeypatch.setattr("rocmr_keras.gallery.graph.tables.FloatTable.block_values", 64 * 17)
+    monkeypatch.setattr("rocmr_keras.gallery.graph.vector_tables.FloatTable.block_values", 64 * 17)
     vectors, random = unit(500, 0, dim=17), np.random.default_rng(3)
     places = random.permutation(500)[:twins]
     vectors[places] = vectors[0]

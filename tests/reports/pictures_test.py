@@ -313,11 +313,11 @@ MATRIX = {
 
 def test_transfer_matrix_is_darker_where_more_is_left(tmp_path):
     path = tmp_path / "matrix.png"
-    pictures.transfer_matrix(path, MATRIX, title="PGD, 4/255")
+    pictures.transfer_heat_map(path, MATRIX, title="PGD, 4/255")
     pixels = read(path)
     blue = (pixels[..., 2] > pixels[..., 0] + 60).mean()
     empty = {**MATRIX, "recall": np.zeros((2, 2)), "clean_recall": np.zeros(2)}
-    pictures.transfer_matrix(path, empty)
+    pictures.transfer_heat_map(path, empty)
     assert blue > 0.1 > (read(path)[..., 2] > read(path)[..., 0] + 60).mean()
 
 
@@ -331,10 +331,10 @@ def test_transfer_matrix_is_darker_where_more_is_left(tmp_path):
 )
 def test_wrong_transfer_matrix(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        pictures.transfer_matrix(tmp_path / "matrix.png", {**MATRIX, **changes})
+        pictures.transfer_heat_map(tmp_path / "matrix.png", {**MATRIX, **changes})
     with pytest.raises(ValueError, match="Received: no .'recall'"):
         matrix = {key: value for key, value in MATRIX.items() if key != "recall"}
-        pictures.transfer_matrix(tmp_path / "matrix.png", matrix)
+        pictures.transfer_heat_map(tmp_path / "matrix.png", matrix)
 
 
 def test_recall_against_radius(tmp_path):

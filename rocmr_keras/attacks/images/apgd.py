@@ -4,7 +4,7 @@ from keras import ops
 
 from rocmr_keras.attacks import norms
 from rocmr_keras.attacks.ascent import forward
-from rocmr_keras.attacks.ascent import repeat
+from rocmr_keras.attacks.ascent import run_steps
 from rocmr_keras.attacks.attack import finite_losses
 from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.attack import safe_gradient
@@ -115,7 +115,7 @@ class APGD(ImageAttack):
             return _at_checkpoint(state, windows[index])
 
         state = self._first_state(start, clean, loss_fn, radius)
-        state = repeat(advance, self.num_steps, state)
+        state = run_steps(advance, self.num_steps, state)
         # One gradient more than steps: that of the start.
         count = ops.cast(ops.shape(clean)[0] * (self.num_steps + 1), "float32")
         self.count_gradients(state["stalled"], count)

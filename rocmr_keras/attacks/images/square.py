@@ -3,7 +3,7 @@ import numpy as np
 from keras import ops
 
 from rocmr_keras.attacks.ascent import forward
-from rocmr_keras.attacks.ascent import repeat
+from rocmr_keras.attacks.ascent import run_steps
 from rocmr_keras.attacks.attack import finite_losses
 from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.checks import check_count
@@ -95,7 +95,7 @@ class Square(ImageAttack):
 
         perturbation = ops.zeros_like(inputs) + stripes
         losses = finite_losses(forward(loss_fn, bounded(perturbation)))
-        perturbation, losses = repeat(advance, self.num_steps, (perturbation, losses))
+        perturbation, losses = run_steps(advance, self.num_steps, (perturbation, losses))
         clean_losses = forward(loss_fn, inputs)
         return keep_better(inputs, clean_losses, bounded(perturbation), losses)[0]
 

@@ -46,7 +46,7 @@ def of_part(whole, indices):
     return f"{maker}-{digest.hexdigest()}"
 
 
-def difference(found, expected):
+def what_differs(found, expected):
     """Says in a few words what pack another one is than expected, `""` if it is none."""
     if found == expected:
         return ""

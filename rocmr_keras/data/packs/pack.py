@@ -11,8 +11,8 @@ from rocmr_keras.data.bad_items import check_share
 from rocmr_keras.data.bad_items import listed
 from rocmr_keras.data.images import UnreadableImage
 from rocmr_keras.data.packs.decoding import decode_chunk
-from rocmr_keras.data.packs.fingerprints import difference
 from rocmr_keras.data.packs.fingerprints import fingerprint
+from rocmr_keras.data.packs.fingerprints import what_differs
 from rocmr_keras.data.packs.kept_packs import KeptPacks
 from rocmr_keras.data.packs.packed_split import TOKENS
 from rocmr_keras.data.packs.packed_split import PackedSplit
@@ -102,7 +102,7 @@ def _is_ready(split, preprocessor):
 def _reuse(folder, name):
     try:
         packed = open_pack(folder)
-        differs = difference(packed.fingerprint, name)
+        differs = what_differs(packed.fingerprint, name)
     except ValueError:
         differs = "other things, or a pack that is not whole"
     if differs:

@@ -66,7 +66,7 @@ class BasePreprocessor:
         """
         tf = tensorflow()
         texts = [texts] if isinstance(texts, (str, bytes)) else list(texts)
-        tokens = self.tokenize_graph(tf.constant(encode(texts), "string"))
+        tokens = self.tokenize_graph(tf.constant(to_utf8(texts), "string"))
         return {name: value.numpy() for name, value in tokens.items()}
 
     def tokenize_graph(self, texts):
@@ -258,7 +258,7 @@ class BasePreprocessor:
             return resize(image).numpy()
 
 
-def encode(texts):
+def to_utf8(texts):
     """Encodes strings as UTF-8, with `"?"` for what UTF-8 cannot hold.
 
     Args:

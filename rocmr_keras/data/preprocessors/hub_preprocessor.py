@@ -6,10 +6,10 @@ import numpy as np
 
 from rocmr_keras.data.preprocessors import word_pieces
 from rocmr_keras.data.preprocessors.base_preprocessor import BasePreprocessor
-from rocmr_keras.data.preprocessors.base_preprocessor import encode
+from rocmr_keras.data.preprocessors.base_preprocessor import to_utf8
 from rocmr_keras.data.preprocessors.tokenizer_config import deserialize_tokenizer
-from rocmr_keras.data.preprocessors.tokenizer_config import pieces_of
 from rocmr_keras.data.preprocessors.tokenizer_config import serialize_tokenizer
+from rocmr_keras.data.preprocessors.tokenizer_config import tokens_of
 from rocmr_keras.data.runtime import tensorflow
 
 _PUNCTUATION = r"[!-/:-@\[-`{-~]"
@@ -75,7 +75,7 @@ class HubPreprocessor(BasePreprocessor):
         folds = is_siglip or self.kind == "end_of_word"
         self.lowercase = folds if lowercase is None else lowercase
         self.strip_punctuation = is_siglip if strip_punctuation is None else strip_punctuation
-        self.vocabulary = pieces_of(tokenizer)
+        self.vocabulary = tokens_of(tokenizer)
         self._pad = tokenizer.pad_token_id
         self._start = getattr(tokenizer, "start_token_id", None)
         self._end = tokenizer.end_token_id
@@ -96,7 +96,7 @@ class HubPreprocessor(BasePreprocessor):
     def whole_word_mask(self):
         """Boolean array `(vocabulary_size,)`: pieces that are words, and read as such again."""
         places = np.flatnonzero(word_pieces.may_be_word(self.vocabulary, self.kind))
-        words = [word_pieces.join([self.vocabulary[place]], self.kind) for place in places]
+        words = [word_pieces.join_pieces([self.vocabulary[place]], self.kind) for place in places]
         # Behind another word: some tokenizers give the first word of a text other pieces.
         before, *rows = self._pieces_of_texts(["a", *(f"a {word}" for word in words)])
         mask = np.zeros(self.vocabulary_size, "bool")
@@ -142,7 +142,7 @@ class HubPreprocessor(BasePreprocessor):
         # Asked for while a step is traced, it must not become a part of the step.
         with tf.init_scope(), tf.device("cpu"):
             find = self._graph(find_pieces, tf.TensorSpec([None], "string"))
-            return find(tf.constant(encode(texts), "string")).to_list()
+            return find(tf.constant(to_utf8(texts), "string")).to_list()
 
     def _clean(self, texts):
         strings = tensorflow().strings
@@ -171,7 +171,7 @@ class HubPreprocessor(BasePreprocessor):
         """Joins pieces to text again, marks left out."""
         rows = self.tokens(token_ids)
         return [
-            word_pieces.join([p for p in row if not word_pieces.is_special(p)], self.kind)
+            word_pieces.join_pieces([p for p in row if not word_pieces.is_special(p)], self.kind)
             for row in rows
         ]
 

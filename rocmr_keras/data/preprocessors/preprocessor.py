@@ -3,7 +3,7 @@ import numpy as np
 
 from rocmr_keras.data.preprocessors import word_pieces
 from rocmr_keras.data.preprocessors.base_preprocessor import BasePreprocessor
-from rocmr_keras.data.preprocessors.vocabulary import learn_vocabulary
+from rocmr_keras.data.preprocessors.learnt_vocabulary import learn_vocabulary
 from rocmr_keras.data.runtime import tensorflow
 
 

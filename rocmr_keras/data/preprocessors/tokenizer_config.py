@@ -42,7 +42,7 @@ def deserialize_tokenizer(config):
     return tokenizer
 
 
-def pieces_of(tokenizer):
+def tokens_of(tokenizer):
     """Lists the pieces of a tokenizer by id.
 
     Args:

@@ -80,7 +80,7 @@ def _belongs(character):
     return is_letter and not is_chinese and character < "\U00020000"
 
 
-def join(pieces, kind):
+def join_pieces(pieces, kind):
     """Joins the pieces of one text; words are right, blanks and case may differ.
 
     Args:

@@ -36,7 +36,7 @@ def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=Tru
     # A joint attack has no `fresh`; the copy's seeds are where they began.
     attack = type(attack).from_config(attack.get_config())
     encoder = JointEncoder(encoded.model, attack, clean, groups_per_batch)
-    found = _Found(clean, keep_inputs, keep_seen)
+    found = _FoundGroups(clean, keep_inputs, keep_seen)
     bar = keras.utils.Progbar(len(batches), verbose=encoded.verbose, unit_name="batch")
     for groups, images, texts in zip(batches, rows["image"], rows["text"]):
         filled = _fill(images, rows["image"]), _fill(texts, rows["text"])
@@ -46,7 +46,7 @@ def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=Tru
     return {**found.collect(ids), "stalled_shares": attack.stalled_shares()}
 
 
-class _Found:
+class _FoundGroups:
     """What the batches found, put back into the order of the split."""
 
     def __init__(self, clean, keep_inputs, keep_seen):

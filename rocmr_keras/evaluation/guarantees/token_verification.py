@@ -71,7 +71,7 @@ def verify_token_robustness(
         )
     encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
     ranking = encoded.rank("text_to_image", only=queries)
-    search = _Swaps(encoded, candidates, max(k) if stop_when_broken else None)
+    search = _EverySwap(encoded, candidates, max(k) if stop_when_broken else None)
     bar = keras.utils.Progbar(len(ranking.queries), verbose=verbose, unit_name="caption")
     worst = []
     for query, rank in zip(ranking.queries.tolist(), ranking.ranks.tolist()):
@@ -92,7 +92,7 @@ def verify_token_robustness(
     }
 
 
-class _Swaps:
+class _EverySwap:
     """Tries the swaps of one caption after the other.
 
     Args:

@@ -1,15 +1,15 @@
 """Attack protocols: which side of a retrieval is attacked. Never compare two protocols."""
 
 from rocmr_keras.evaluation.protocols.both import Both
-from rocmr_keras.evaluation.protocols.gallery import Gallery
 from rocmr_keras.evaluation.protocols.inserted import Inserted
 from rocmr_keras.evaluation.protocols.protocol import Protocol
 from rocmr_keras.evaluation.protocols.protocol import Result
 from rocmr_keras.evaluation.protocols.query import Query
+from rocmr_keras.evaluation.protocols.right_items import RightItems
 
-_PROTOCOLS = {kind.name: kind for kind in (Query, Gallery, Inserted, Both)}
+_PROTOCOLS = {kind.name: kind for kind in (Query, RightItems, Inserted, Both)}
 
-__all__ = ["Both", "Gallery", "Inserted", "Protocol", "Query", "Result", "get"]
+__all__ = ["Both", "Inserted", "Protocol", "Query", "Result", "RightItems", "get"]
 
 
 def get(identifier):

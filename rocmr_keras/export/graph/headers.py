@@ -18,7 +18,7 @@ FINE, EMPTY, UNKNOWN, TOO_LARGE, CORRUPT = range(len(REASONS))
 _HEAD = 32
 
 
-def read_header(contents, max_pixels):
+def judge_header(contents, max_pixels):
     """Judges an image by its header.
 
     Raises an error inside the graph where the header itself is broken.

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from rocmr_keras.export.graph.images import decode_images
+from rocmr_keras.export.graph.image_files import decode_images
 from rocmr_keras.export.graph.weights import StoredWeights
 
 # Hits of one request: each has an id, a score and a name.

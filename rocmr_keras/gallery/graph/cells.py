@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from rocmr_keras.gallery.fixed_order import score_error
-from rocmr_keras.gallery.graph.tables import FloatTable
 from rocmr_keras.gallery.graph.top_k import search_table
+from rocmr_keras.gallery.graph.vector_tables import FloatTable
 
 
 class CellSearch(tf.Module):

@@ -32,7 +32,7 @@ class ExactIndex:
             `Gallery.search`.
         """
         tensorflow()
-        from rocmr_keras.gallery.graph.tables import FloatTable
         from rocmr_keras.gallery.graph.top_k import TableSearch
+        from rocmr_keras.gallery.graph.vector_tables import FloatTable
 
         return TableSearch(FloatTable(np.asarray(vectors, "float32")))

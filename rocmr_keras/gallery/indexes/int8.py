@@ -17,8 +17,8 @@ class Int8Index:
     def build(self, vectors):
         """Prepares the search of a gallery, see `ExactIndex.build`."""
         tensorflow()
-        from rocmr_keras.gallery.graph.tables import Int8Table
         from rocmr_keras.gallery.graph.top_k import TableSearch
+        from rocmr_keras.gallery.graph.vector_tables import Int8Table
 
         return TableSearch(Int8Table(*quantize(vectors)))
 

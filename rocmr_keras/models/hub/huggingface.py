@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from rocmr_keras.models.hub.huggingface_weights import assign_state_dict
+from rocmr_keras.models.hub.huggingface_weights import assign_checkpoint
 from rocmr_keras.models.hub.packages import require
 
 _WEIGHTS = "model.safetensors"
@@ -87,7 +87,7 @@ def load_backbone(folder):
     family = family_of_folder(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     backbone = _build(family, config)
-    assign_state_dict(backbone, family, _read(folder / _WEIGHTS))
+    assign_checkpoint(backbone, family, _read(folder / _WEIGHTS))
     return backbone
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 
-def assign_state_dict(backbone, family, state):
+def assign_checkpoint(backbone, family, state):
     """Gives a KerasHub model the weights of a CLIP or SigLIP of transformers.
 
     Args:

@@ -55,7 +55,7 @@ def _lost(stage):
     return " / ".join(f"{count:,}" for count in counts)
 
 
-def audit(label, report):
+def audit_section(label, report):
     """Builds the verdict of the audit and the list of its checks, `None` without an audit."""
     if not report.get("audit"):
         return None

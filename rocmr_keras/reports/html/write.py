@@ -4,13 +4,13 @@ from rocmr_keras.reports.html.curves import curves as draw_curves
 from rocmr_keras.reports.html.element import element
 from rocmr_keras.reports.html.element import to_html
 from rocmr_keras.reports.html.failure_cards import failure_cards
-from rocmr_keras.reports.html.measured import audit
+from rocmr_keras.reports.html.measured import audit_section
 from rocmr_keras.reports.html.measured import measured
 from rocmr_keras.reports.html.measured import stages
 from rocmr_keras.reports.html.recalls import all_figures
 from rocmr_keras.reports.html.recalls import recalls
 from rocmr_keras.reports.html.style import STYLE
-from rocmr_keras.reports.html.summary import summary
+from rocmr_keras.reports.html.top_of_page import top_of_page
 from rocmr_keras.reports.pictures.png import check_path
 
 
@@ -55,11 +55,11 @@ def write_html_report(path, report, failures=None, curves=None, title="Robust re
             element("h1", title),
             element("p", f"{counts}{f', {backend} backend' if backend else ''}", class_="sub"),
         ),
-        summary(reports),
+        top_of_page(reports),
         recalls(reports),
         draw_curves(reports, curves),
         [stages(label, entry) for label, entry in reports.items()],
-        [audit(label, entry) for label, entry in reports.items()],
+        [audit_section(label, entry) for label, entry in reports.items()],
         failure_cards(failures),
         all_figures(reports),
         measured(reports),

@@ -6,7 +6,7 @@ matplotlib (and the Pillow that comes with it) is imported only when a picture i
 
 from rocmr_keras.reports.pictures.epsilon_curves import recall_against_epsilon
 from rocmr_keras.reports.pictures.example_sheet import adversarial_examples
-from rocmr_keras.reports.pictures.heat_map import transfer_matrix
+from rocmr_keras.reports.pictures.heat_map import transfer_heat_map
 from rocmr_keras.reports.pictures.radius_curves import recall_against_radius
 from rocmr_keras.reports.pictures.retrieval import retrieval_sheet
 
@@ -15,5 +15,5 @@ __all__ = [
     "recall_against_epsilon",
     "recall_against_radius",
     "retrieval_sheet",
-    "transfer_matrix",
+    "transfer_heat_map",
 ]

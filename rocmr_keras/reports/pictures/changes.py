@@ -4,7 +4,7 @@ import difflib
 
 import numpy as np
 
-from rocmr_keras.reports.pictures.sheet import to_float
+from rocmr_keras.reports.pictures.sheet import unit_floats
 
 
 def changed_words(before, after):
@@ -30,7 +30,7 @@ def changed_words(before, after):
 
 def difference(image, adversarial_image):
     """Returns what was added to an image, float in `[-1, 1]`."""
-    return to_float(adversarial_image) - to_float(image)
+    return unit_floats(adversarial_image) - unit_floats(image)
 
 
 def nice_factor(largest):

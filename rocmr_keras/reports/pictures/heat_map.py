@@ -12,7 +12,7 @@ from rocmr_keras.reports.pictures.sheet import MUTED
 _LONGEST_NAME = 24
 
 
-def transfer_matrix(path, matrix, title=None, metric="recall@1"):
+def transfer_heat_map(path, matrix, title=None, metric="recall@1"):
     """Draw what is left of each model under what was found on each, as a PNG heat map.
 
     A row is the model that was attacked, a column the one that answers; the white-box attack, on
@@ -34,7 +34,7 @@ def transfer_matrix(path, matrix, title=None, metric="recall@1"):
 
     ```python
     matrix = {"names": ["a", "b"], "recall": [[0.0, 0.3], [0.4, 0.1]], "clean_recall": [0.5, 0.5]}
-    transfer_matrix("transfer.png", matrix)
+    transfer_heat_map("transfer.png", matrix)
     ```
     """
     names, values = _check_matrix(matrix)

@@ -138,7 +138,7 @@ def _fit(pixels, size):
     return np.asarray(image.resize(shape, Image.Resampling.LANCZOS))
 
 
-def to_float(image):
+def unit_floats(image):
     image = np.asarray(image)
     return image / 255.0 if image.dtype == np.uint8 else image.astype(np.float64)
 

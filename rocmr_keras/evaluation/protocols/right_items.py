@@ -8,7 +8,7 @@ from rocmr_keras.metrics.directions import sides
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class Gallery(Protocol):
+class RightItems(Protocol):
     """Attacks the right items of a query; the query and all wrong items stay clean.
 
     An item is attacked once, against all queries for which it is right (an image against

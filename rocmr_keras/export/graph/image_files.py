@@ -25,7 +25,7 @@ def decode_images(contents, preprocessor, max_pixels):
     blank = tf.zeros((*preprocessor.image_size, 3), "uint8")
 
     def read(position, content):
-        code, kept = headers.read_header(content, max_pixels)
+        code, kept = headers.judge_header(content, max_pixels)
         pixels = tf.cond(
             code == headers.FINE, lambda: preprocessor.decode_graph(kept), lambda: blank
         )

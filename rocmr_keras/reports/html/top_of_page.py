@@ -9,7 +9,7 @@ from rocmr_keras.reports.html.element import bar
 from rocmr_keras.reports.html.element import element
 
 
-def summary(reports):
+def top_of_page(reports):
     """Builds the top of the page: for each model its verdict, as tiles too, and the cautions.
 
     Args:

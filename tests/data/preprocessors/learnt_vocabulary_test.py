@@ -1,7 +1,7 @@
 import pytest
 
-from rocmr_keras.data.preprocessors.vocabulary import SPECIAL_TOKENS
-from rocmr_keras.data.preprocessors.vocabulary import learn_vocabulary
+from rocmr_keras.data.preprocessors.learnt_vocabulary import SPECIAL_TOKENS
+from rocmr_keras.data.preprocessors.learnt_vocabulary import learn_vocabulary
 
 
 def test_hand_sized_case():
