@@ -18,9 +18,11 @@ and refuses to mix what cannot be mixed: other data, galleries, protocols, budge
 attacks the `model.keras` of each folder instead, with AutoAttack or, with
 `--attacks=listed`, those of the evaluation flags. The reports go to the output folder, a
 folder for each run; `--resume` keeps those that are there. `--transfer` also shows each
-model what was found on each other one.
+model what was found on each other one. `--pictures` draws what the models find: random queries,
+queries that are attacked on each model (`--eval_both`), and recall over `--eval_epsilons`.
 """
 
+import functools
 import json
 import os
 import re
@@ -47,6 +49,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to attack.")
 flags.DEFINE_bool("transfer", False, "Try on each model what was found on each.")
+flags.DEFINE_bool("pictures", False, "Draw what the models find, clean and attacked.")
 flags.DEFINE_bool("resume", False, "Keep the reports that the output folder has.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
@@ -62,8 +65,10 @@ def main(_):
 
 def compare_runs():
     """Compares the reports of some folders, or attacks their models anew first."""
-    needs_data = FLAGS.attacks or FLAGS.transfer
-    split = common_flags.load_data()[FLAGS.split] if needs_data else None
+    needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures
+    split = (
+        common_flags.choose_images(common_flags.load_data()[FLAGS.split]) if needs_data else None
+    )
     folders = FLAGS.runs
     if FLAGS.attacks:
         folders = [attack_model(folder, split) for folder in FLAGS.runs]
@@ -75,6 +80,8 @@ def compare_runs():
     write_page(reports)
     if FLAGS.transfer:
         draw_transfer(split)
+    if FLAGS.pictures:
+        draw_findings(split)
 
 
 def write_tables(tables):
@@ -88,6 +95,10 @@ def run_name(folder):
 
 def load(folder):
     return keras.saving.load_model(os.path.join(folder, "model.keras"))
+
+
+def load_all():
+    return {run_name(folder): load(folder) for folder in FLAGS.runs}
 
 
 def attack_model(folder, split):
@@ -141,7 +152,7 @@ def write_page(reports):
 
 def draw_transfer(split):
     """Draws and prints what image attacks on each model do to each other one."""
-    models = {run_name(folder): load(folder) for folder in FLAGS.runs}
+    models = load_all()
     attack = rk.attacks.PGD(FLAGS.eval_both, FLAGS.eval_steps, seed=FLAGS.seed)
     matrix = rk.evaluation.transfer_matrix(models, split, attack, k=int(FLAGS.k), batch_size=128)
     plain = {
@@ -154,6 +165,36 @@ def draw_transfer(split):
         os.path.join(FLAGS.output, "transfer.png"), matrix, metric=f"recall@{FLAGS.k}"
     )
     print(f"\n{rk.reports.format_transfer(matrix)}")
+
+
+def draw_findings(split):
+    """Draws what the models find: clean queries, attacked ones, and recall over epsilon."""
+    models, k = load_all(), int(FLAGS.k)
+    shown = [
+        [{**row, "label": name} for row in rk.evaluation.retrieval_rows(model, split)]
+        for name, model in models.items()
+    ]
+    rows = [row for of_one_query in zip(*shown) for row in of_one_query]
+    path = functools.partial(os.path.join, FLAGS.output)
+    rk.reports.pictures.retrieval_sheet(
+        path("retrieval.png"), rows, title="Random queries and their top five"
+    )
+    pgd = rk.attacks.PGD(FLAGS.eval_both, FLAGS.eval_steps, seed=FLAGS.seed)
+    word = common_flags.threats(FLAGS.seed, split.captions)[common_flags.counted("word")]
+    rows = rk.evaluation.rows_under_attack(models, split, pgd, word.text_attack, seed=FLAGS.seed)
+    changed = f"{round(255 * FLAGS.eval_both, 2):g}/255 on images, {common_flags.counted('word')}"
+    title = f"Random queries that all models answer, attacked on each: {changed} in captions"
+    rk.reports.pictures.retrieval_sheet(path("attacked.png"), rows, title=title)
+    budgets = [0.0, *common_flags.parse_budgets(FLAGS.eval_epsilons)]
+    curves = {
+        name: rk.evaluation.epsilon_curve(model, split, pgd, budgets, k=k, batch_size=128)
+        for name, model in models.items()
+    }
+    metric = f"recall@{k}"
+    title = f"image→text {metric} under PGD-{FLAGS.eval_steps} on the query"
+    rk.reports.pictures.recall_against_epsilon(
+        path("epsilon.png"), curves, title=title, metric=metric
+    )
 
 
 if __name__ == "__main__":

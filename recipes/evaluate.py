@@ -58,6 +58,7 @@ flags.DEFINE_string("audit_source", None, "Model file whose adversarial images t
 flags.DEFINE_string("entry", None, "File of an entry for a leaderboard.")
 flags.DEFINE_string("rows", None, "File for a row per query and attack, .csv or .parquet.")
 flags.DEFINE_string("rows_images", None, "Folder for attacked pictures; adds captions to --rows.")
+flags.DEFINE_bool("pictures", True, "Draw pictures and the page.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
 
@@ -88,7 +89,9 @@ def main(_):
         extra["transfer"] = run_transfer(model, split)
     attacks = FLAGS.protocol or FLAGS.attacks
     rows = (FLAGS.rows, FLAGS.rows_images) if FLAGS.rows else None
-    figures = run_report.report(model, split, FLAGS.output, FLAGS.seed, attacks, extra, rows)
+    figures = run_report.report(
+        model, split, FLAGS.output, FLAGS.seed, attacks, extra, rows, FLAGS.pictures
+    )
     if FLAGS.entry:
         run_report.write_entry(FLAGS.entry, figures, model, split, FLAGS.split)
 

@@ -35,13 +35,14 @@ def save_model(model, path):
         model.save(temporary)
 
 
-def report(model, split, output, seed, attacks="listed", extra=None, rows=None):
+def report(model, split, output, seed, attacks="listed", extra=None, rows=None, pictures=True):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 
     `attacks` is `"listed"`, those of the evaluation flags, `"joint"`, the joint ones of these
     flags, `"corruptions"`, a published protocol, a version of AutoAttack, or `"none"`; `extra`,
     a dict, is written into the report too; `rows`, paths of a file and of a folder or `None`,
-    gets a row for each query and attack. Returns the report.
+    gets a row for each query and attack; without `pictures` there is no page either. Returns the
+    report.
     """
     figures, ranks = measure(model, split, seed, attacks, return_ranks=True)
     figures.update(extra or {})
@@ -54,7 +55,7 @@ def report(model, split, output, seed, attacks="listed", extra=None, rows=None):
     print(f"\n{rk.reports.verdict(figures)}\n")
     if rows:
         write_rows(model, split, figures, ranks, _threats(split, seed, attacks), *rows)
-    if attacks == "none":
+    if attacks == "none" or not pictures:
         return figures
     threats = common_flags.threats(seed, split.captions)
     draw(model, split, output, figures, threats)

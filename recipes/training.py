@@ -24,7 +24,10 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     common_flags.define_budget("image_epsilon", 8 / 255, "Training budget, linf on [0, 1].")
     flags.DEFINE_integer("image_steps", 2, "PGD steps on images in training.")
     flags.DEFINE_enum(
-        "text_attack", "embeddings", ["embeddings", "tokens", "characters", "edits"], "On texts."
+        "text_attack",
+        "embeddings",
+        ["embeddings", "words", "tokens", "characters", "edits"],
+        "On texts.",
     )
     common_flags.define_budget("text_epsilon", 0.3, "Share of a token embedding's norm.")
     flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
@@ -86,6 +89,7 @@ def build_attacks(terms):
             FLAGS.text_candidates,
             random_start=terms.measures("adversarial_text_embeddings"),
             look_ahead=FLAGS.text_look_ahead,
+            candidates=rk.attacks.WholeWords() if FLAGS.text_attack == "words" else None,
             seed=FLAGS.seed,
         )
     return attacks

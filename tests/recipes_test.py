@@ -165,6 +165,7 @@ def test_train_resume_and_compare(captions, tmp_path):
         margins = json.loads((tmp_path / "joint" / "report.json").read_text())["margins"]
         assert set(margins["alternating"]["at_least_as_strong"].values()) == {6}
         publish(tmp_path, data)
+        demonstrate(tmp_path, data)
 
 
 def publish(folder, data):
@@ -188,6 +189,22 @@ def publish(folder, data):
     table = run("compare.py", f"--entries={folder}/board", f"--output={folder}/table")
     assert "| rocmr | none |" in table and "| again | none |" in table
     assert (folder / "table" / "tables.md").read_text("utf-8").strip() == table.strip()
+
+
+def demonstrate(folder, data):
+    """The demo, from a model that is there; run again it keeps what is finished."""
+    flags = [f"--model={folder}/rocmr-0/model.keras", f"--output={folder}/demo", *data]
+    flags += ["--epochs=1", "--presets=standard,tecoa"]
+    out = run("demo.py", *flags)
+    assert "standard: epoch 1: loss " in out and "tecoa: epoch 1: loss " in out
+    assert "| standard | " in out and "| tecoa | " in out and " minutes: projections " in out
+    written = {path.name for path in (folder / "demo").iterdir()}
+    assert written >= {"attacked.png", "retrieval.png", "epsilon.png", "report.html", "tables.md"}
+    report = json.loads((folder / "demo" / "tecoa" / "report.json").read_text())
+    budget = report["attacks"]["auto query"]["budget"]
+    assert budget["epsilon"] == pytest.approx(4 / 255)
+    again = run("demo.py", *flags, "--resume")
+    assert again.count(" is there.") == 6 and "| tecoa | " in again
 
 
 def test_benchmark():

@@ -36,14 +36,14 @@ def retrieval_rows(model, split, count=6, seed=0, verbose=0):
 
 
 def _row(model, split, embeddings, modality, index):
-    queries, *_ = sides(embeddings, modality)
+    queries, *_ = queries_and_gallery(embeddings, modality)
     return {
         "query": show_item(model, split, modality, index),
         **first_results(model, split, embeddings, modality, index, queries[index]),
     }
 
 
-def sides(embeddings, modality):
+def queries_and_gallery(embeddings, modality):
     """Returns queries of a modality and their ids, the gallery and its ids."""
     images = embeddings.images, embeddings.image_ids
     texts = embeddings.texts, embeddings.text_ids
@@ -64,7 +64,7 @@ def first_results(model, split, embeddings, modality, index, query):
     Returns:
         Dict with `results`, `scores`, `correct` and `rank`.
     """
-    _, query_ids, gallery, gallery_ids = sides(embeddings, modality)
+    _, query_ids, gallery, gallery_ids = queries_and_gallery(embeddings, modality)
     found = "texts" if modality == "images" else "images"
     scores = gallery @ query
     # Stable: of equal scores the first item is shown, on every machine.

@@ -7,7 +7,7 @@ from rocmr_keras.evaluation.encoding.queries import encode_attacked
 from rocmr_keras.evaluation.examples.at_random import attacked_captions
 from rocmr_keras.evaluation.examples.at_random import check_writes_text
 from rocmr_keras.evaluation.examples.at_random import first_results
-from rocmr_keras.evaluation.examples.at_random import sides
+from rocmr_keras.evaluation.examples.at_random import queries_and_gallery
 from rocmr_keras.metrics.ranks import query_ranks
 
 _LAST_ANSWERED = 5
@@ -52,9 +52,7 @@ def rows_under_attack(models, split, image_attack, text_attack, count=4, seed=0,
             "`models` must be a dict of one model or more. Received: an empty one. Pass for "
             "example {'standard': model, 'rocmr': robust}."
         )
-    encoded = {
-        name: EncodedSplit(model, split, verbose=verbose) for name, model in models.items()
-    }
+    encoded = {name: EncodedSplit(model, split, verbose=verbose) for name, model in models.items()}
     rng, rows = np.random.default_rng(seed), []
     for modality, attack, few in (
         ("images", image_attack, count // 2),
@@ -82,7 +80,7 @@ def _answered_by_all(encoded, modality, count, rng):
 
 
 def _clean_ranks(encoded, modality):
-    queries, query_ids, gallery, gallery_ids = sides(encoded.clean, modality)
+    queries, query_ids, gallery, gallery_ids = queries_and_gallery(encoded.clean, modality)
     return query_ranks(queries, gallery, query_ids, gallery_ids)
 
 
@@ -97,7 +95,9 @@ def _rows(name, encoded, split, modality, attack, queries):
             "label": f"{name}, attacked",
             "rank_before": int(before[place]),
         }
-        for place, (index, shown) in enumerate(zip(queries, _shown(encoded.model, split, queries, found)))
+        for place, (index, shown) in enumerate(
+            zip(queries, _shown(encoded.model, split, queries, found))
+        )
     ]
 
 
