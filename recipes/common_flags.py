@@ -53,7 +53,7 @@ def define_data_flags():
         ["emoji", "karpathy", "albef", "coco", "flickr_tokens", "csv", "folder"],
         "Format of the data; emoji comes from pip packages.",
     )
-    flags.DEFINE_bool("kinds", False, "emoji: captions also say what kind of thing it is.")
+    flags.DEFINE_bool("kinds", False, "emoji: one caption each, of all its names and its kind.")
     flags.DEFINE_string("captions", None, "Captions file of the dataset.")
     flags.DEFINE_string("images", None, "Folder of the images of the dataset.")
 

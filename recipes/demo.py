@@ -6,8 +6,8 @@ runs the other recipes and prints each command, so that it can be run by itself:
 
 1. `finetune.py` joins an image and a text tower that were pretrained apart: the projections and
    the words train, on clean pairs;
-2. two `finetune.py` at once go on from there, one on clean pairs, one on what RoCMR trains on;
-3. two `evaluate.py` at once attack both with AutoAttack, at the budget of the robust training;
+2. two `finetune.py` go on from there side by side, one on clean pairs, one on what RoCMR trains on;
+3. an `evaluate.py` for each attacks it with AutoAttack, at `--attack_epsilon`;
 4. `compare.py` writes one table, one page and three pictures of both.
 
 Everything goes to `--output`. `--resume` keeps what an interrupted run has finished. The data
@@ -35,7 +35,8 @@ flags.DEFINE_list("presets", "standard,rocmr", "What is trained, compared and sh
 flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.")
 flags.DEFINE_integer("epochs", 5, "Passes over the images, of each preset.")
 flags.DEFINE_integer("seed", 0, "Of everything that is drawn.")
-common_flags.define_budget("image_epsilon", 4 / 255, "Budget of training and of the attack.")
+common_flags.define_budget("image_epsilon", 4 / 255, "Image budget of the robust training.")
+common_flags.define_budget("attack_epsilon", 2 / 255, "Image budget of AutoAttack.")
 common_flags.define_data_flags()
 
 _RECIPES = pathlib.Path(__file__).parent
@@ -50,27 +51,18 @@ _PRESET_FLAGS = {
 _ROBUST_FLAGS = [
     "--learning_rate=2e-3",
     "--warmup=0.5",
-    "--text_attack=words",
-    "--text_candidates=2",
-    "--notext_look_ahead",
+    "--text_epsilon=0.05",
 ]
 
 
 def main(_):
     started = time.monotonic()
-    folder, parts = pathlib.Path(FLAGS.output), {}
-    for part, jobs in (
-        ("projections", {"start": start(folder / "start")}),
-        ("training", {name: train(folder, name) for name in FLAGS.presets}),
-        ("attack", {name: attack(folder, name) for name in FLAGS.presets}),
-        ("pictures", {"compare": compare(folder)}),
-    ):
-        before = time.monotonic()
-        run_at_once(jobs, folder)
-        parts[part] = time.monotonic() - before
+    folder, presets = pathlib.Path(FLAGS.output), FLAGS.presets
+    run_beside({"start": [start(folder / "start")]}, folder)
+    run_beside({name: [train(folder, name), attack(folder, name)] for name in presets}, folder)
+    run_beside({"compare": [compare(folder)]}, folder)
     print((folder / "tables.md").read_text("utf-8"))
-    minutes = ", ".join(f"{part} {seconds / 60:.1f}" for part, seconds in parts.items())
-    print(f"{(time.monotonic() - started) / 60:.1f} minutes: {minutes}.")
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes.")
     print(f"Look at attacked.png, retrieval.png, epsilon.png and report.html in {folder}.")
 
 
@@ -116,7 +108,7 @@ def train(folder, preset):
             f"--preset={preset}",
             *_TOWERS,
             *_PRESET_FLAGS.get(preset, _ROBUST_FLAGS),
-            f"--image_epsilon={budget()}",
+            f"--image_epsilon={written('image_epsilon')}",
             f"--epochs={FLAGS.epochs}",
             "--evaluate_on=none",
             f"--seed={FLAGS.seed}",
@@ -127,13 +119,13 @@ def train(folder, preset):
 
 
 def attack(folder, preset):
-    """Attacks a model with AutoAttack at the budget of the robust training."""
+    """Attacks a model with AutoAttack."""
     return Job(
         "evaluate",
         [
             f"--model={folder / preset / 'model.keras'}",
             "--attacks=fast",
-            f"--eval_both={budget()}",
+            f"--eval_both={written('attack_epsilon')}",
             "--nopictures",
             f"--seed={FLAGS.seed}",
             f"--output={folder / preset}",
@@ -150,7 +142,7 @@ def compare(folder):
         [
             f"--runs={runs}",
             "--pictures",
-            f"--eval_both={budget()}",
+            f"--eval_both={written('attack_epsilon')}",
             "--eval_epsilons=1/255,2/255,4/255,8/255",
             "--eval_steps=10",
             f"--seed={FLAGS.seed}",
@@ -160,52 +152,52 @@ def compare(folder):
     )
 
 
-def budget():
-    return FLAGS["image_epsilon"].serialize().partition("=")[2]
+def written(name):
+    """Returns a flag as a person writes it."""
+    return FLAGS[name].serialize().partition("=")[2]
 
 
-def run_at_once(jobs, folder):
-    """Runs jobs side by side, shows how far they are, and stops all if one fails."""
-    running = {}
+def run_beside(chains, folder):
+    """Runs chains of jobs side by side, and stops all if one fails."""
+    chains = {name: remaining(name, jobs) for name, jobs in chains.items()}
+    running, epochs = {}, dict.fromkeys(chains, 0)
     try:
-        for name, job in jobs.items():
-            if FLAGS.resume and job.result.exists():
-                print(f"{name}: {job.result} is there.")
-                continue
-            (folder / name / "history.csv").unlink(missing_ok=True)
-            running[name] = begin(job, folder / f"{name}.log", len(jobs))
-        watch(running, folder)
+        while running or any(chains.values()):
+            for name, jobs in chains.items():
+                if jobs and name not in running:
+                    running[name] = begin(name, jobs.pop(0), folder)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            for name, process in list(running.items()):
+                epochs[name] = show_epochs(name, folder / name / "history.csv", epochs[name])
+                if process.poll() is not None:
+                    check(name, running.pop(name), folder / f"{name}.log")
     finally:
         for process in running.values():
             process.kill()
 
 
-def begin(job, log, share):
-    """Starts a job on its share of the cores; what it prints goes to a log."""
+def remaining(name, jobs):
+    """Returns the jobs that are not finished; without `--resume` that is all of them."""
+    kept = [job for job in jobs if FLAGS.resume and job.result.exists()]
+    for job in kept:
+        print(f"{name}: {job.result} is there.")
+    return [job for job in jobs if job not in kept]
+
+
+def begin(name, job, folder):
+    """Starts a job; what it prints goes to a log."""
     command = job.command()
     print("python", os.path.join(_RECIPES.name, command[0]), *command[1:], flush=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    threads = str(max(1, (os.cpu_count() or 1) // share))
-    limits = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    with open(log, "w", encoding="utf-8") as file:
+    folder.mkdir(parents=True, exist_ok=True)
+    if job.recipe == "finetune":
+        # Or its rows would be shown as those of the new run.
+        (folder / name / "history.csv").unlink(missing_ok=True)
+    with open(folder / f"{name}.log", "a", encoding="utf-8") as file:
         return subprocess.Popen(
             [sys.executable, str(_RECIPES / command[0]), *command[1:]],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**dict.fromkeys(limits, threads), **os.environ},
         )
-
-
-def watch(running, folder):
-    """Waits for all processes and prints each epoch that one of them finishes."""
-    epochs, waiting = dict.fromkeys(running, 0), dict(running)
-    while waiting:
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-        for name, process in list(waiting.items()):
-            epochs[name] = show_epochs(name, folder / name / "history.csv", epochs[name])
-            if process.poll() is not None:
-                del waiting[name]
-                check(name, process, folder / f"{name}.log")
 
 
 def show_epochs(name, history, shown):

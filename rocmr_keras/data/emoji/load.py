@@ -20,6 +20,8 @@ from rocmr_keras.data.split import Split
 
 # A family larger than this would make a test of one thing: it is for training.
 _LARGEST_TESTED_FAMILY = 10
+# Further names are rarely what people say.
+_MOST_NAMES = 3
 
 
 def load_emoji(
@@ -48,9 +50,10 @@ def load_emoji(
             drawing styles. Defaults to `()`.
         cache_dir: Path of the folder for renderings. Defaults to
             `datasets/rocmr_keras` in the folder of Keras.
-        with_kinds: Boolean, whether captions also say what kind of thing it is: "red apple, food
-            fruit, food and drink" and not "red apple". They are then six words long instead of
-            two, so that a caption that loses one still says something. Defaults to `False`.
+        with_kinds: Boolean, whether each emoji has one caption of up to three of its names and
+            of what kind of thing it is: "red apple, apple, food fruit, food and drink", and not a
+            caption for each name. It is then seven words long instead of two, so that a caption
+            that loses one still says something. Defaults to `False`.
 
     Returns:
         A dict of `Split`: `"train"`, `"validation"`, `"test"`. Their `skipped` holds the
@@ -155,7 +158,7 @@ def _say_kinds(captions_of):
         words = (natural((part or "").replace("&", "and")) for part in parts)
         kinds[code_points(entry["unified"])] = list(filter(None, words))
     return {
-        codes: [", ".join([caption, *kinds.get(codes, [])]) for caption in captions]
+        codes: [", ".join([*captions[:_MOST_NAMES], *kinds.get(codes, [])])]
         for codes, captions in captions_of.items()
     }
 

@@ -104,9 +104,12 @@ def test_fractions_out_of_range(fractions):
 def test_captions_with_kinds(splits, cache_dir):
     told = load("emoji", cache_dir=cache_dir, with_kinds=True)
     for name, split in splits.items():
-        np.testing.assert_array_equal(told[name].caption_image_ids, split.caption_image_ids)
-        assert all(map(str.startswith, told[name].captions, split.captions))
+        ids, first = np.unique(split.caption_image_ids, return_index=True)
+        order = np.argsort(told[name].caption_image_ids)
+        np.testing.assert_array_equal(told[name].caption_image_ids[order], ids)
+        captions = [told[name].captions[index] for index in order]
+        assert all(map(str.startswith, captions, [split.captions[index] for index in first]))
     captions = [caption for split in told.values() for caption in split.captions]
     assert len(captions) == len(set(captions))
-    assert "red apple, food fruit, food and drink" in captions
-    assert np.mean([len(caption.split()) for caption in captions]) > 5
+    assert any(c.startswith("red apple, ") and c.endswith("food and drink") for c in captions)
+    assert np.mean([len(caption.split()) for caption in captions]) > 6
