@@ -1,5 +1,7 @@
 import torch
 
+from rocmr_keras.backend.finite import changing_variables
+from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates
 
 
@@ -63,10 +65,23 @@ class AdversarialSteps:
 
     The model that mixes it in defines `perturb(data, training)`. It runs without gradients:
     attacks ask for theirs through `value_and_grad`.
+
+    Attributes:
+        undoes_steps: Boolean, whether a step that is not finite leaves everything as it was.
     """
 
+    undoes_steps = False
+
     def train_step(self, data):
-        return super().train_step(self._perturb_without_gradient(data, True))
+        changing = changing_variables(self) if self.undoes_steps else []
+        before = [variable.value.detach().clone() for variable in changing]
+        logs = super().train_step(self._perturb_without_gradient(data, True))
+        with torch.no_grad():
+            logs, is_finite = mark_finite(logs, [each.value for each in self.trainable_variables])
+            if changing and not is_finite:
+                for variable, old in zip(changing, before):
+                    variable.assign(old)
+        return logs
 
     def test_step(self, data):
         return super().test_step(self._perturb_without_gradient(data, False))
