@@ -107,3 +107,12 @@ class AdversarialSteps:
             new = scope.get_current_value(variable)
             updated.append(old if new is None else new)
         return data, updated
+
+
+def random_state():
+    """Returns what draws outside of Keras's variables start from: here nothing does."""
+    return {}
+
+
+def set_random_state(state):
+    """Sets what `random_state` has returned."""

@@ -87,3 +87,12 @@ class AdversarialSteps:
 
     def predict_step(self, data):
         return super().predict_step(self.perturb(data, training=False))
+
+
+def random_state():
+    """Returns what draws outside of Keras's variables start from: here nothing does."""
+    return {}
+
+
+def set_random_state(state):
+    """Sets what `random_state` has returned."""

@@ -92,3 +92,26 @@ class AdversarialSteps:
     def _perturb_without_gradient(self, data, training):
         with torch.no_grad():
             return self.perturb(data, training=training)
+
+
+def random_state():
+    """Returns what draws outside of Keras's variables start from, `Dropout` among them.
+
+    Returns:
+        Dict from `cpu`, and `cuda_0` and so on, to a uint8 array.
+    """
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"cuda_{i}": each for i, each in enumerate(torch.cuda.get_rng_state_all())}
+    return {name: state.cpu().numpy().copy() for name, state in states.items()}
+
+
+def set_random_state(state):
+    """Sets what `random_state` has returned, as far as this machine has the devices."""
+    for name, values in state.items():
+        tensor = torch.from_numpy(values.copy())
+        device = int(name.removeprefix("cuda_")) if name != "cpu" else None
+        if device is None:
+            torch.set_rng_state(tensor)
+        elif device < torch.cuda.device_count():
+            torch.cuda.set_rng_state(tensor, device)

@@ -17,6 +17,7 @@ from rocmr_keras.trainers.objective import batch_recall
 from rocmr_keras.trainers.terms import adversarial_view
 from rocmr_keras.trainers.watched_steps import WatchedSteps
 from rocmr_keras.trainers.watched_steps import check_non_finite
+from rocmr_keras.trainers.watched_steps import later_callbacks
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -142,6 +143,7 @@ class RoCMR(AdversarialSteps, keras.Model):
         stretch = streams.replace_training_data(
             call.arguments, functools.partial(self._encode_once, call.arguments)
         )
+        later_callbacks(stretch, self, call.arguments)
         self._stretch = stretch
         try:
             history = super().fit(*call.args, **call.kwargs)
@@ -238,6 +240,11 @@ class RoCMR(AdversarialSteps, keras.Model):
                 self.train_function, self.non_finite, self.steps_per_execution
             )
         self.train_function.begin(self._stretch)
+
+    @property
+    def resumes_within_epochs(self):
+        """Boolean, whether the `fit` that runs could go on in the middle of an epoch."""
+        return self._stretch.resumes_within_epochs
 
     def _attacks(self):
         return {"images": self.image_attack, "texts": self.text_attack}

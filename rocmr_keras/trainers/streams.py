@@ -12,9 +12,11 @@ class Stretch:
 
     Attributes:
         passed: Integer, steps at the beginning that were taken before and are passed over.
+        resumes_within_epochs: Boolean, whether the data can begin in the middle of an epoch.
     """
 
     passed = 0
+    resumes_within_epochs = False
 
     def count(self, epochs):
         """Moves the data's own count on by the epochs that training was given."""
@@ -37,7 +39,8 @@ class StreamStretch(Stretch):
         self.data = data
         self.start = start
         self.steps = steps
-        self.passed = data.step if start % len(data) == 0 else 0
+        self.resumes_within_epochs = steps == len(data)
+        self.passed = data.step if self.resumes_within_epochs else 0
 
     def count(self, epochs):
         self.data.step = 0

@@ -2,6 +2,7 @@
 
 import warnings
 
+import keras
 import numpy as np
 
 from rocmr_keras.trainers.streams import Stretch
@@ -39,6 +40,8 @@ class WatchedSteps:
         self.step = 0
 
     def __call__(self, *arguments):
+        if self.step < self.stretch.passed:
+            return self._pass_over(arguments)
         found = self.function(*arguments)
         logs = found[0] if isinstance(found, tuple) else found
         first, self.step = self.step, self.step + self.steps_per_execution
@@ -46,6 +49,14 @@ class WatchedSteps:
         if not np.isfinite(loss):
             self._tell(loss, first)
         return found
+
+    def _pass_over(self, arguments):
+        self.step += self.steps_per_execution
+        # On torch batches that were read, else what is to be read, on JAX after the state.
+        if hasattr(arguments[-1], "__next__"):
+            for _ in range(self.steps_per_execution):
+                next(arguments[-1])
+        return ({}, arguments[0]) if len(arguments) == 2 else {}
 
     def _tell(self, loss, first):
         where = self.stretch.describe(first)
@@ -75,3 +86,38 @@ def check_non_finite(non_finite, steps_per_execution=1):
             f"steps_per_execution={steps_per_execution}, non_finite='skip'. "
             "Compile without it, or stop at such a step."
         )
+
+
+class LaterCallbacks(keras.callbacks.CallbackList):
+    """Callbacks that do not hear of the first steps of the first epoch.
+
+    Args:
+        passed: Integer, the number of these steps.
+        callbacks: As `fit` takes them.
+        **options: Further arguments of `keras.callbacks.CallbackList`.
+    """
+
+    def __init__(self, passed, callbacks, **options):
+        super().__init__(callbacks, add_history=True, **options)
+        self.passed = passed
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.passed = 0
+        super().on_epoch_end(epoch, logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch >= self.passed:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch >= self.passed:
+            super().on_train_batch_end(batch, logs)
+
+
+def later_callbacks(stretch, model, arguments):
+    """Puts `LaterCallbacks` into the arguments of `fit` where steps are passed over."""
+    callbacks, verbose = arguments.get("callbacks"), arguments.get("verbose", "auto")
+    if stretch.passed and not isinstance(callbacks, keras.callbacks.CallbackList):
+        options = {"epochs": arguments.get("epochs", 1), "steps": arguments["steps_per_epoch"]}
+        options |= {"add_progbar": verbose != 0, "verbose": verbose, "model": model}
+        arguments["callbacks"] = LaterCallbacks(stretch.passed, callbacks, **options)
