@@ -8,23 +8,24 @@ budgets, a schedule, averages of weights, shuffling and a validation are on. Pri
 kill fell and how many bits of the final weights differ; ends with status 1 if any does.
 """
 
+import multiprocessing
 import os
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import tempfile
+
+import keras
+import numpy as np
+
+import rocmr_keras as rk
 
 EPOCHS, STEPS = 8, 8
 WORDS = ["red", "green", "blue", "apple"]
 
 
 def make_trainer():
-    import keras
-
-    import rocmr_keras as rk
-
     keras.utils.set_random_seed(0)
     image_encoder = keras.Sequential(
         [
@@ -49,80 +50,84 @@ def make_trainer():
     return trainer
 
 
-def make_data(seed):
-    import numpy as np
-
-    import rocmr_keras as rk
-
+def write_pack(folder):
     preprocessor = rk.data.Preprocessor(["[PAD]", "[UNK]", "[START]", "[END]", *WORDS], 6, (8, 8))
     pixels = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 3), dtype="uint8")
     captions = [f"{WORDS[index % 3]} apple" for index in range(64)]
     split = rk.data.Split(pixels, range(32), captions, [index // 2 for index in range(64)])
+    rk.data.pack(split, preprocessor, folder)
+
+
+def make_data(folder, seed):
     shift = rk.data.RandomShift(0.2, mirror=True)
-    return rk.data.batches(split, preprocessor, 4, augment=shift, seed=seed)
+    return rk.data.batches(rk.data.open_pack(folder), None, 4, augment=shift, seed=seed)
 
 
-def train(folder):
-    """Trains from the newest state on; says when steps begin."""
-    import keras
-    import numpy as np
-
-    import rocmr_keras as rk
-
+def train(pack, folder, tell):
+    """Trains from the newest state on; tells where it begins, and each step."""
     held = rk.files.lock_folder(folder)
-    trainer, data = make_trainer(), make_data(0)
+    trainer, data = make_trainer(), make_data(pack, 0)
     checkpoint = rk.callbacks.Checkpoint(folder / "state.npz", every_steps=1)
     epoch = checkpoint.restore(trainer, data)
     log = folder / "history.csv"
     rk.callbacks.write_history(log, checkpoint.history)
-    print(f"from step {epoch * STEPS + data.step}", flush=True)
+    tell.send(epoch * STEPS + data.step)
     callbacks = [
         rk.callbacks.EpsilonWarmup(EPOCHS * STEPS // 3),
         checkpoint,
         keras.callbacks.CSVLogger(log, append=epoch > 0),
-        keras.callbacks.LambdaCallback(
-            on_train_batch_begin=lambda batch, logs: print("step", flush=True)
-        ),
+        keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: tell.send(batch)),
     ]
-    options = {"validation_data": make_data(1), "validation_steps": 2, "verbose": 0}
+    options = {"validation_data": make_data(pack, 1), "validation_steps": 2, "verbose": 0}
     trainer.fit(data, initial_epoch=epoch, epochs=EPOCHS, callbacks=callbacks, **options)
     values = [keras.ops.convert_to_numpy(each) for each in trainer.variables]
-    np.savez(folder / "final.npz", *values)
+    with rk.files.replacing(folder / "final.npz") as temporary:
+        np.savez(temporary, *values)
     held.close()
 
 
-def start(folder):
-    command = [sys.executable, __file__, "--train", str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def start(target, *arguments):
+    """Starts a process that has imported everything; returns it and what it tells."""
+    heard, tell = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=target, args=(*arguments, tell))
+    process.start()
+    tell.close()
+    return process, heard
 
 
-def run_killed(folder, kills, draw):
+def finish(process, heard):
+    try:
+        while True:
+            heard.recv()
+    except EOFError:
+        process.join()
+    if process.exitcode not in (0, -signal.SIGKILL):
+        sys.exit("The run failed.")
+
+
+def run_killed(pack, folder, kills, draw):
     """Runs to the end, with that many kills on the way. Returns how many fell."""
     fallen = 0
     while not (folder / "final.npz").exists():
-        with start(folder) as process:
-            began = next((line.strip() for line in process.stdout if line.startswith("from")), "")
-            if fallen < kills and process.stdout.readline():
-                # Some steps, of which each saves; the kill falls anywhere in one.
-                for _ in range(draw.randrange(4)):
-                    process.stdout.readline()
-                try:
-                    process.wait(draw.uniform(0.0, 0.06))
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
-                    fallen += 1
-                    left = sorted(path.name for path in folder.glob(".*.writing*"))
-                    print(f"kill {fallen}: {began}, left behind: {left}", flush=True)
-            process.stdout.read()
-            if process.wait() not in (0, -signal.SIGKILL):
-                sys.exit("The run failed.")
+        process, heard = start(train, pack, folder)
+        if fallen < kills:
+            began = heard.recv()
+            # Some steps, of which each saves; the kill falls anywhere in one.
+            for _ in range(1 + draw.randrange(4)):
+                heard.recv()
+            process.join(draw.uniform(0.0, 0.1))
+            process.kill()
+            process.join()
+            fallen += 1
+            left = sorted(path.name for path in folder.glob(".*.writing*"))
+            print(f"kill {fallen}: it began at step {began}, left behind: {left}", flush=True)
+        else:
+            finish(process, heard)
     return fallen
 
 
 def compare(one, two):
     """Returns how many values differ in any bit, and of how many."""
-    import numpy as np
-
     with np.load(one) as first, np.load(two) as second:
         pairs = [(first[name], second[name]) for name in first.files]
     return sum(int(np.sum(a != b)) for a, b in pairs), sum(a.size for a, _ in pairs)
@@ -130,10 +135,11 @@ def compare(one, two):
 
 def main(kills):
     with tempfile.TemporaryDirectory() as folder:
-        straight, killed = (pathlib.Path(folder, name) for name in ("straight", "killed"))
-        with start(straight) as process:
-            process.stdout.read()
-        fallen = run_killed(killed, kills, random.Random(0))
+        pack, straight, killed = (pathlib.Path(folder, name) for name in ("pack", "one", "two"))
+        # In a process of its own: TensorFlow, which tokenises, cannot be forked once it ran.
+        finish(*start(lambda folder, tell: write_pack(folder), pack))
+        finish(*start(train, pack, straight))
+        fallen = run_killed(pack, killed, kills, random.Random(0))
         differing, values = compare(straight / "final.npz", killed / "final.npz")
         same = (straight / "history.csv").read_text() == (killed / "history.csv").read_text()
     print(
@@ -144,7 +150,4 @@ def main(kills):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--train":
-        train(pathlib.Path(sys.argv[2]))
-    else:
-        main(int(sys.argv[1]))
+    main(int(sys.argv[1]))
