@@ -63,7 +63,7 @@ def read_terms():
     if not FLAGS.terms:
         return rk.trainers.PRESETS[FLAGS.preset]
     named = (term.partition("=") for term in FLAGS.terms)
-    return rk.trainers.Terms(**{name: float(weight) for name, _, weight in named})
+    return rk.trainers.get_terms({name: float(weight) for name, _, weight in named})
 
 
 def build_attacks(terms):

@@ -45,7 +45,7 @@ ALLOWED = {
 
 # Each part of `evaluation` looks down only, so it can be read from the top.
 EVALUATION = (
-    {"encoding", "identity", "margins", "worst_ranks"},
+    {"arguments", "encoding", "identity", "margins", "worst_ranks"},
     {"encoded_split", "protocols"},
     {"epsilon_sweep", "guarantees", "masking_audit", "threat", "transfer", "universal"},
     {"ensemble", "recall_report"},

@@ -1,9 +1,8 @@
 """What `RoCMR` refuses: attacks, references and batches that do not fit its terms."""
 
-import numpy as np
-
 from rocmr_keras.attacks import Attack
 from rocmr_keras.attacks.checks import check_attack
+from rocmr_keras.trainers.fit_checks import check_keys
 
 
 def check_attacks(terms, attacks):
@@ -79,7 +78,7 @@ def check_frozen(terms, model):
 
 
 def check_batch(data, batch, others):
-    """Refuses data that is not one dict."""
+    """Refuses data that is not one dict, or lacks what a batch must hold."""
     if not isinstance(batch, dict) or any(other is not None for other in others):
         parts = data if isinstance(data, tuple) else (data,)
         kinds = ", ".join(type(part).__name__ for part in parts)
@@ -88,45 +87,4 @@ def check_batch(data, batch, others):
             f"weights: the pairs are the supervision. Received: ({kinds}). "
             "Call `fit(dataset_of_dicts)` or `fit(dict_of_arrays)`."
         )
-
-
-def check_fit(arguments):
-    """Refuses images in arrays, of training or of validation, that are out of their range.
-
-    Args:
-        arguments: Dict of the arguments of `keras.Model.fit`.
-
-    Raises:
-        ValueError: If pixels are not finite or not in [0, 1].
-    """
-    for name in ("x", "validation_data"):
-        if isinstance(arguments.get(name), dict):
-            check_arrays(arguments[name])
-
-
-def check_arrays(batch):
-    """Refuses images in a NumPy array that are not finite or out of [0, 1].
-
-    Args:
-        batch: Dict, of which `images` may be an array `(batch, height, width, channels)`.
-
-    Raises:
-        ValueError: If a pixel is; the message names the first image.
-    """
-    images = batch.get("images")
-    if not isinstance(images, np.ndarray) or not images.size:
-        return
-    least, most = images.min(), images.max()
-    if images.dtype.kind == "f" and 0 <= least and most <= 1:
-        return
-    axes = tuple(range(1, images.ndim))
-    is_wrong = ~((images >= 0) & (images <= 1)).all(axis=axes)
-    first = int(np.argmax(is_wrong))
-    ids = batch.get("image_ids")
-    named = f", image_id={np.asarray(ids)[first]}" if ids is not None else ""
-    raise ValueError(
-        "`images` must be floats in [0, 1]. Received: images.dtype="
-        f"{images.dtype}, range [{least}, {most}], {is_wrong.sum()} images of "
-        f"{len(images)} out of it, first at position {first}{named}. "
-        "Divide by 255, and leave out images with values that are not finite."
-    )
+    check_keys(batch)

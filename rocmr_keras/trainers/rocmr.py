@@ -13,6 +13,7 @@ from rocmr_keras.trainers import reference as reference_module
 from rocmr_keras.trainers import streams
 from rocmr_keras.trainers import terms as terms_module
 from rocmr_keras.trainers import views
+from rocmr_keras.trainers.fit_checks import check_fit
 from rocmr_keras.trainers.objective import batch_recall
 from rocmr_keras.trainers.terms import adversarial_view
 from rocmr_keras.trainers.watched_steps import WatchedSteps
@@ -139,7 +140,7 @@ class RoCMR(AdversarialSteps, keras.Model):
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
         call = inspect.signature(super().fit).bind(*args, **kwargs)
-        checks.check_fit(call.arguments)
+        check_fit(self, call.arguments)
         stretch = streams.replace_training_data(
             call.arguments, functools.partial(self._encode_once, call.arguments)
         )
