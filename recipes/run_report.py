@@ -24,13 +24,14 @@ logging.getLogger("tensorflow").addFilter(
 
 def write_flags(output):
     """Writes the flags of the run, as `--flagfile` reads them."""
-    lines = sorted({flag.serialize() for flag in _flags().values()} - {""})
+    lines = sorted({flag.serialize() for flag in own_flags().values()} - {""})
     with rk.files.replacing(os.path.join(output, "flags.txt")) as temporary:
         temporary.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def save_model(model, path):
-    """Saves towers, preprocessor and vocabulary, whole or not at all."""
+    """Saves towers, preprocessor and vocabulary, finite and whole or not at all."""
+    rk.callbacks.check_finite(model.variables)
     with rk.files.replacing(path) as temporary:
         model.save(temporary)
 
@@ -98,7 +99,7 @@ def measure(model, split, seed, attacks="listed", return_ranks=False):
     if attacks == "joint":
         figures["margins"] = rk.evaluation.compare_margins(figures)
     figures["run"] = {
-        "flags": {name: flag.value for name, flag in _flags().items()},
+        "flags": {name: flag.value for name, flag in own_flags().items()},
         "backend": keras.config.backend(),
         "versions": versions(),
         "batch_size": 128,
@@ -186,8 +187,8 @@ def find_failures(model, split, figures, threats, seed):
     }
 
 
-def _flags():
-    """Returns the flags of the recipes themselves by name."""
-    modules = ("__main__", "common_flags", "training")
+def own_flags():
+    """Returns the flags of the recipes themselves by name, a dict of absl's `Flag`."""
+    modules = ("__main__", "common_flags", "run_folder", "training")
     own = {flag.name for name in modules for flag in FLAGS.get_flags_for_module(name)}
     return {name: FLAGS[name] for name in sorted(own)}

@@ -4,6 +4,7 @@ import os
 
 import common_flags
 import keras
+import run_folder
 import run_report
 from absl import flags
 
@@ -15,7 +16,7 @@ FLAGS = flags.FLAGS
 def define_training_flags(epochs, learning_rate, weight_decay):
     """Defines objective, budgets, schedule and output; the defaults are the recipe's."""
     flags.DEFINE_string("output", "runs/train", "Folder for everything the run writes.")
-    flags.DEFINE_bool("resume", False, "Go on from the last epoch that was saved.")
+    run_folder.define_flags()
     flags.DEFINE_string("pack", None, "Folder that keeps decoded training images.")
     flags.DEFINE_enum("preset", "rocmr", sorted(rk.trainers.PRESETS), "Training objective.")
     flags.DEFINE_list(
@@ -50,10 +51,10 @@ def define_training_flags(epochs, learning_rate, weight_decay):
 
 
 def start():
-    """Seeds, sets the precision, writes the flags; returns the splits of the data."""
+    """Takes the folder, seeds, sets the precision; returns the splits of the data."""
+    run_folder.claim()
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(FLAGS.precision)
-    run_report.write_flags(FLAGS.output)
     return common_flags.load_data()
 
 
@@ -62,7 +63,7 @@ def read_terms():
     if not FLAGS.terms:
         return rk.trainers.PRESETS[FLAGS.preset]
     named = (term.partition("=") for term in FLAGS.terms)
-    return rk.trainers.Terms(**{name: float(weight) for name, _, weight in named})
+    return rk.trainers.get_terms({name: float(weight) for name, _, weight in named})
 
 
 def build_attacks(terms):
@@ -102,7 +103,7 @@ def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
     """
     num_steps = FLAGS.epochs * -(-len(splits["train"]) // FLAGS.batch_size)
     terms = read_terms()
-    trainer = rk.RoCMR(model, terms=terms, **build_attacks(terms))
+    trainer = rk.RoCMR(model, terms=terms, non_finite=FLAGS.non_finite, **build_attacks(terms))
     warmup = num_steps // 20
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, num_steps - warmup, warmup_target=FLAGS.learning_rate, warmup_steps=warmup
@@ -110,23 +111,28 @@ def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
     trainer.compile(
         optimizer(rate, weight_decay=FLAGS.weight_decay, global_clipnorm=1.0, **options)
     )
-    _fit(trainer, splits["train"], num_steps)
-    run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
+    with run_folder.full_disk_is_said():
+        _fit(trainer, splits["train"], num_steps)
+        run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
     if FLAGS.evaluate_on != "none":
         split = common_flags.choose_images(splits[FLAGS.evaluate_on])
         run_report.report(model, split, FLAGS.output, FLAGS.seed)
 
 
 def _fit(trainer, split, num_steps):
-    checkpoint = rk.callbacks.Checkpoint(os.path.join(FLAGS.output, "state.npz"))
-    epoch = checkpoint.restore(trainer) if FLAGS.resume else 0
+    dataset, checkpoint = _make_batches(split, trainer), run_folder.make_checkpoint()
+    epoch = checkpoint.restore(trainer, dataset) if FLAGS.resume else 0
     log = os.path.join(FLAGS.output, "history.csv")
+    # A kill may have lost the row of an epoch whose state it left.
+    rk.callbacks.write_history(log, checkpoint.history)
     callbacks = [checkpoint, keras.callbacks.CSVLogger(log, append=epoch > 0)]
     if trainer.image_attack or trainer.text_attack:
         steps = max(int(FLAGS.warmup * num_steps), 1)
         callbacks.insert(0, rk.callbacks.EpsilonWarmup(steps))
-    dataset = _make_batches(split, trainer)
-    trainer.fit(dataset, initial_epoch=epoch, epochs=FLAGS.epochs, callbacks=callbacks)
+    advice = "Go on with the same flags and --resume."
+    with rk.callbacks.Interruption(checkpoint, advice) as interruption:
+        callbacks.append(interruption)
+        trainer.fit(dataset, initial_epoch=epoch, epochs=FLAGS.epochs, callbacks=callbacks)
 
 
 def _make_batches(split, trainer):

@@ -176,3 +176,43 @@ def checksums(folder, leave_out=()):
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             found[name] = {"sha256": digest, "bytes": path.stat().st_size}
     return found
+
+
+def lock_folder(folder):
+    """Takes a folder for this process alone, and removes what a killed one left half written.
+
+    The system gives the lock free when the process ends, however it ends; the file `.lock`
+    stays, and says nothing by itself. Only POSIX has such locks; elsewhere nothing is held.
+
+    Args:
+        folder: String or path, made if it is not there.
+
+    Returns:
+        A file object. The folder is taken until it is closed or the process ends.
+
+    Raises:
+        ValueError: If another process has taken it.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = open(folder / ".lock", "a+")
+    try:
+        _lock(file)
+    except OSError as error:
+        file.close()
+        raise ValueError(
+            "A folder takes one run at a time. Received: "
+            f"{str(folder)!r}, into which another process writes. Wait for it, or choose another "
+            "folder."
+        ) from error
+    for unfinished in folder.glob(".*.writing*"):
+        remove(unfinished)
+    return file
+
+
+def _lock(file):
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

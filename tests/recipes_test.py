@@ -133,7 +133,7 @@ def test_train_resume_and_compare(captions, tmp_path):
     options = ["--preset=fare", "--freeze_images=1", "--layer_decay=0.5", "--ema=0.5"]
     run("finetune.py", model, "--epochs=1", "--evaluate_on=none", *options, *tuned)
     written = {path.name for path in (tmp_path / "fare-0").iterdir()}
-    assert written == {"flags.txt", "history.csv", "model.keras", "state.npz"}
+    assert written == {".lock", "flags.txt", "history.csv", "model.keras", "state.npz"}
     text = (tmp_path / "fare-0" / "flags.txt").read_text()
     assert "--layer_decay=0.5" in text and "--image_epsilon=8/255" in text
     paths = [tmp_path / name / "model.keras" for name in ("rocmr-0", "fare-0")]
@@ -237,8 +237,9 @@ def tune_texts(captions, folder):
         np.testing.assert_array_equal(old, new)
     tables = [model.text_encoder.get_weights()[0] for model in (before, after)]
     assert np.abs(tables[0] - tables[1]).max() > 1e-6
-    run("finetune.py", f"--model={model}", "--text_attack=edits", *flags)
-    run("finetune.py", f"--model={model}", "--text_attack=tokens", "--notext_look_ahead", *flags)
+    again = [f"--model={model}", "--overwrite", *flags]
+    run("finetune.py", "--text_attack=edits", *again)
+    run("finetune.py", "--text_attack=tokens", "--notext_look_ahead", *again)
     assert "--notext_look_ahead" in (folder / "leaf" / "flags.txt").read_text()
 
 

@@ -1,6 +1,7 @@
 import jax
 import keras
 
+from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates
 
 
@@ -64,12 +65,24 @@ class AdversarialSteps:
     The model that mixes it in defines `perturb(data, training)`. Keras's steps on JAX are
     functions of a state tuple: `perturb` runs on that state, and what it writes to
     non-trainable variables (the seeds of the attacks) is handed on.
+
+    Attributes:
+        undoes_steps: Boolean, whether a step that is not finite leaves everything as it was.
     """
+
+    undoes_steps = False
 
     def train_step(self, state, data):
         trainable, non_trainable, *rest = state
-        data, non_trainable = self._perturb_on(trainable, non_trainable, data, True)
-        return super().train_step((trainable, non_trainable, *rest), data)
+        data, perturbed = self._perturb_on(trainable, non_trainable, data, True)
+        logs, updated = super().train_step((trainable, perturbed, *rest), data)
+        logs, is_finite = mark_finite(logs, updated[0])
+        if self.undoes_steps:
+            updated = tuple(
+                [jax.numpy.where(is_finite, new, old) for new, old in zip(values, before)]
+                for values, before in zip(updated, state)
+            )
+        return logs, updated
 
     def test_step(self, state, data):
         trainable, non_trainable, *rest = state
@@ -94,3 +107,12 @@ class AdversarialSteps:
             new = scope.get_current_value(variable)
             updated.append(old if new is None else new)
         return data, updated
+
+
+def random_state():
+    """Returns what draws outside of Keras's variables start from: here nothing does."""
+    return {}
+
+
+def set_random_state(state):
+    """Sets what `random_state` has returned."""

@@ -1,5 +1,7 @@
 import tensorflow as tf
 
+from rocmr_keras.backend.finite import changing_variables
+from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates
 
 
@@ -64,13 +66,33 @@ class AdversarialSteps:
 
     The model that mixes it in defines `perturb(data, training)`. `compile` stays Keras's
     own, or a saved model would not be compiled again when it is loaded.
+
+    Attributes:
+        undoes_steps: Boolean, whether a step that is not finite leaves everything as it was.
     """
 
+    undoes_steps = False
+
     def train_step(self, data):
-        return super().train_step(self.perturb(data, training=True))
+        changing = changing_variables(self) if self.undoes_steps else []
+        before = [tf.identity(variable.value) for variable in changing]
+        logs = super().train_step(self.perturb(data, training=True))
+        logs, is_finite = mark_finite(logs, self.trainable_variables)
+        for variable, old in zip(changing, before):
+            variable.assign(tf.where(is_finite, variable.value, old))
+        return logs
 
     def test_step(self, data):
         return super().test_step(self.perturb(data, training=False))
 
     def predict_step(self, data):
         return super().predict_step(self.perturb(data, training=False))
+
+
+def random_state():
+    """Returns what draws outside of Keras's variables start from: here nothing does."""
+    return {}
+
+
+def set_random_state(state):
+    """Sets what `random_state` has returned."""

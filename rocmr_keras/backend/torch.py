@@ -1,5 +1,7 @@
 import torch
 
+from rocmr_keras.backend.finite import changing_variables
+from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates
 
 
@@ -63,10 +65,23 @@ class AdversarialSteps:
 
     The model that mixes it in defines `perturb(data, training)`. It runs without gradients:
     attacks ask for theirs through `value_and_grad`.
+
+    Attributes:
+        undoes_steps: Boolean, whether a step that is not finite leaves everything as it was.
     """
 
+    undoes_steps = False
+
     def train_step(self, data):
-        return super().train_step(self._perturb_without_gradient(data, True))
+        changing = changing_variables(self) if self.undoes_steps else []
+        before = [variable.value.detach().clone() for variable in changing]
+        logs = super().train_step(self._perturb_without_gradient(data, True))
+        with torch.no_grad():
+            logs, is_finite = mark_finite(logs, [each.value for each in self.trainable_variables])
+            if changing and not is_finite:
+                for variable, old in zip(changing, before):
+                    variable.assign(old)
+        return logs
 
     def test_step(self, data):
         return super().test_step(self._perturb_without_gradient(data, False))
@@ -77,3 +92,26 @@ class AdversarialSteps:
     def _perturb_without_gradient(self, data, training):
         with torch.no_grad():
             return self.perturb(data, training=training)
+
+
+def random_state():
+    """Returns what draws outside of Keras's variables start from, `Dropout` among them.
+
+    Returns:
+        Dict from `cpu`, and `cuda_0` and so on, to a uint8 array.
+    """
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"cuda_{i}": each for i, each in enumerate(torch.cuda.get_rng_state_all())}
+    return {name: state.cpu().numpy().copy() for name, state in states.items()}
+
+
+def set_random_state(state):
+    """Sets what `random_state` has returned, as far as this machine has the devices."""
+    for name, values in state.items():
+        tensor = torch.from_numpy(values.copy())
+        device = int(name.removeprefix("cuda_")) if name != "cpu" else None
+        if device is None:
+            torch.set_rng_state(tensor)
+        elif device < torch.cuda.device_count():
+            torch.cuda.set_rng_state(tensor, device)

@@ -25,7 +25,7 @@ class OneAfterTheOther:
         The batch with other `images`, clipped to the range.
 
     Raises:
-        ValueError: If the images come back in another shape.
+        ValueError: If the images come back in another shape, or with values that are not finite.
     """
 
     def __init__(self, augment, seed):
@@ -42,6 +42,11 @@ class OneAfterTheOther:
             raise ValueError(
                 "`augment` must return images of the shape that it was given. Received: "
                 f"{images.shape} for {batch['images'].shape}. Crop or resize in the model."
+            )
+        if not np.isfinite(images).all():
+            raise ValueError(
+                "`augment` must return finite values. Received: NaN or infinity, in epoch "
+                f"{epoch}, step {step}. Look at what it divides by."
             )
         return {**batch, "images": np.clip(images, 0.0, 1.0).astype("float32")}
 

@@ -85,12 +85,16 @@ class Batches(keras.utils.PyDataset):
         epoch: Integer, the epoch to begin with. Defaults to `0`.
 
     Attributes:
-        epoch: Integer, the epoch that comes next, which may be set. `fit` moves it on.
+        epoch: Integer, the epoch that comes next. `fit` moves it on.
+        step: Integer, how many steps of that epoch were taken before and are passed over by
+            the next `RoCMR.fit`. Not zero where `rocmr_keras.callbacks.Checkpoint` restored a
+            run that ended within an epoch.
     """
 
     def __init__(self, plan, epoch=0):
         super().__init__()
         self.epoch = epoch
+        self.step = 0
         self._plan = plan
         self._has_begun = False
         self._steps = plan.steps
@@ -147,7 +151,9 @@ class Batches(keras.utils.PyDataset):
         return self._changed(edits=edits)
 
     def _changed(self, **changes):
-        return Batches(dataclasses.replace(self._plan, **changes), self.epoch)
+        changed = Batches(dataclasses.replace(self._plan, **changes), self.epoch)
+        changed.step = self.step
+        return changed
 
     def __len__(self):
         return self._steps
@@ -207,6 +213,10 @@ class Batches(keras.utils.PyDataset):
         places = (divmod(place, self._steps) for place in range(start, stop))
         drawn = [self._reader.rows(*place)[:, column] for place in places]
         return np.concatenate([np.zeros(0, "int32"), *drawn])
+
+    def image_ids_at(self, epoch, step):
+        """Returns the ids of the images of a step: an int32 array."""
+        return self._reader.packed.image_ids[self._reader.rows(epoch, step)[:, 0]]
 
     def load(self, side, rows):
         """Returns the inputs of some rows of `constant_rows`, as in a batch."""

@@ -159,4 +159,12 @@ def _check_captions(captions):
 def _check_images(images):
     if isinstance(images, np.ndarray):
         return check_pixels(images)
+    images = list(images)
+    kinds = {type(image).__name__ for image in images if not isinstance(image, (str, os.PathLike))}
+    if kinds:
+        raise ValueError(
+            "`images` must be a list of paths, or one array (N, height, width, 3). Received: a "
+            f"list with {', '.join(sorted(kinds))}. Stack images of one size with `numpy.stack`; "
+            "others are read from files."
+        )
     return [os.fspath(path) for path in images]

@@ -3,6 +3,8 @@ import copy
 
 import numpy as np
 
+from rocmr_keras.evaluation.arguments import check_split
+from rocmr_keras.evaluation.arguments import evaluated_model
 from rocmr_keras.evaluation.encoding.embeddings import encode
 from rocmr_keras.evaluation.encoding.embeddings import pack_for
 from rocmr_keras.evaluation.encoding.kept_encoders import kept_encoders
@@ -27,7 +29,7 @@ class EncodedSplit:
     ranked as often as needed. `Embeddings` holds arrays only.
 
     Args:
-        model: A `DualEncoder` with a preprocessor.
+        model: A `DualEncoder` with a preprocessor, or the trainer around one.
         split: A `rocmr_keras.data.Split`.
         ground_truth: Dict from a direction to a list of integer arrays, the positions of the
             right items of each query; directions that are not in it go by equal ids.
@@ -42,12 +44,15 @@ class EncodedSplit:
         directions: List of the directions in which at least one query has a right item.
 
     Raises:
-        ValueError: If the ground truth does not fit the split.
+        ValueError: If the model has no preprocessor, the split is none or empty, the batch size
+            is not positive, or the ground truth does not fit the split.
     """
 
     def __init__(
         self, model, split, ground_truth=None, intra_modal=False, batch_size=64, verbose=1
     ):
+        model = evaluated_model(model)
+        check_split(split, batch_size)
         self.model, self.split = model, pack_for(model, split, verbose)
         self.batch_size, self.verbose = batch_size, verbose
         self.clean = encode(model, self.split, batch_size, verbose)

@@ -1,3 +1,4 @@
+from rocmr_keras.evaluation.arguments import check_attacks
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.metrics.summary import damage
@@ -17,7 +18,7 @@ def evaluate(
     """Measures recall in both directions, clean and under each attack.
 
     Args:
-        model: A `DualEncoder` with a preprocessor, or an `Adapter`.
+        model: A `DualEncoder` with a preprocessor, an `Adapter`, or the trainer around one.
         split: A `rocmr_keras.data.Split`, all of which is query and gallery.
         attacks: Dict from a name to a `Threat`, or to a bare attack, which means a
             `Threat` of that attack under the protocol `"query"`. Defaults to `None`.
@@ -57,6 +58,7 @@ def evaluate(
     report["attacks"]["pgd"]["image_to_text"]["recall_at_1"]
     ```
     """
+    check_attacks(attacks)
     threats = {name: as_threat(threat) for name, threat in (attacks or {}).items()}
     _check_names(threats)
     encoded = EncodedSplit(model, split, ground_truth, intra_modal, batch_size, verbose)

@@ -80,6 +80,8 @@ def export_saved_model(
     rocmr_keras.export.export_saved_model(model, path, gallery)
     ```
     """
+    # A file of `keras.callbacks.ModelCheckpoint` is a trainer.
+    model = getattr(model, "dual_encoder", model)
     check_free(path, overwrite)
     settings = {
         "index": indexes.to_config(indexes.get(index)),

@@ -10,6 +10,7 @@ from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
 from rocmr_keras.models import frozen_parts
 from rocmr_keras.models import towers
+from rocmr_keras.models import values
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -81,6 +82,7 @@ class DualEncoder(keras.Model):
         # Keras would else round pixels to half precision before the tower normalises them.
         super().__init__(autocast=False, **kwargs)
         self.widths = towers.check(image_encoder, text_encoder, projection_dim)
+        values.check_vocabulary(text_encoder, preprocessor)
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
         self.preprocessor = preprocessor
@@ -124,8 +126,10 @@ class DualEncoder(keras.Model):
             Float32 tensor `(B, P)`, rows of length 1 where `normalize`.
 
         Raises:
-            ValueError: If `images` is not a batch of float images.
+            ValueError: If `images` is not a batch of float images, or is a NumPy array with
+                values out of [0, 1].
         """
+        values.check_pixels(images)
         images = towers.check_images(images)
         x = self.image_encoder(images, training=training)
         return _project(x, self.image_projection, normalize)
@@ -145,11 +149,12 @@ class DualEncoder(keras.Model):
             Float32 tensor `(B, P)`, rows of length 1 where `normalize`.
 
         Raises:
-            ValueError: If strings come without a preprocessor, or ids
-                without a mask.
+            ValueError: If strings come without a preprocessor, ids without a mask, or, in
+                NumPy arrays, ids that are not in the table or texts without a token.
         """
         if towers.is_strings(token_ids):
             token_ids, padding_mask = towers.tokenize(self.preprocessor, token_ids)
+        values.check_tokens(self.text_encoder, token_ids, padding_mask)
         token_ids, padding_mask = towers.check_token_ids(token_ids, padding_mask)
         rows = self.embed_tokens(token_ids)
         return self.encode_text_embeddings(

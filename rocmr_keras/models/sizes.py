@@ -66,7 +66,7 @@ def build(size, preprocessor, image_tower="cnn", dropout=0.0, **kwargs):
         A `DualEncoder`.
 
     Raises:
-        ValueError: If `size` or `image_tower` is unknown.
+        ValueError: If `size` or `image_tower` is unknown, or there is no preprocessor.
 
     Example:
 
@@ -82,6 +82,7 @@ def build(size, preprocessor, image_tower="cnn", dropout=0.0, **kwargs):
             f"image_tower={image_tower!r}. Other sizes: build the towers and "
             "join them in a `DualEncoder`."
         )
+    _check_preprocessor(preprocessor)
     settings = SIZES[size]
     projection_dim = settings["projection_dim"]
     text_encoder = TextEncoder(
@@ -99,3 +100,14 @@ def build(size, preprocessor, image_tower="cnn", dropout=0.0, **kwargs):
         options.update(image_size=preprocessor.image_size, dropout=dropout)
         image_encoder = VisionTransformer(**settings["vit"], **options)
     return DualEncoder(image_encoder, text_encoder, preprocessor, **kwargs)
+
+
+def _check_preprocessor(preprocessor):
+    needed = ("vocabulary_size", "sequence_length", "image_size")
+    missing = [name for name in needed if not hasattr(preprocessor, name)]
+    if missing:
+        raise ValueError(
+            f"`preprocessor` must have {', '.join(needed)}, from which the towers get their sizes. "
+            f"Received: preprocessor={preprocessor!r:.80} without {', '.join(missing)}. Make one "
+            "with `rocmr_keras.data.Preprocessor.from_captions(captions)`."
+        )

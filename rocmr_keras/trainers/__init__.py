@@ -1,5 +1,6 @@
 from rocmr_keras.trainers.rocmr import RoCMR
 from rocmr_keras.trainers.terms import PRESETS
 from rocmr_keras.trainers.terms import Terms
+from rocmr_keras.trainers.terms import get as get_terms
 
-__all__ = ["PRESETS", "RoCMR", "Terms"]
+__all__ = ["PRESETS", "RoCMR", "Terms", "get_terms"]

@@ -2,6 +2,7 @@
 
 from rocmr_keras.attacks import Attack
 from rocmr_keras.attacks.checks import check_attack
+from rocmr_keras.trainers.fit_checks import check_keys
 
 
 def check_attacks(terms, attacks):
@@ -77,7 +78,7 @@ def check_frozen(terms, model):
 
 
 def check_batch(data, batch, others):
-    """Refuses data that is not one dict."""
+    """Refuses data that is not one dict, or lacks what a batch must hold."""
     if not isinstance(batch, dict) or any(other is not None for other in others):
         parts = data if isinstance(data, tuple) else (data,)
         kinds = ", ".join(type(part).__name__ for part in parts)
@@ -86,3 +87,4 @@ def check_batch(data, batch, others):
             f"weights: the pairs are the supervision. Received: ({kinds}). "
             "Call `fit(dataset_of_dicts)` or `fit(dict_of_arrays)`."
         )
+    check_keys(batch)

@@ -13,8 +13,12 @@ from rocmr_keras.trainers import reference as reference_module
 from rocmr_keras.trainers import streams
 from rocmr_keras.trainers import terms as terms_module
 from rocmr_keras.trainers import views
+from rocmr_keras.trainers.fit_checks import check_fit
 from rocmr_keras.trainers.objective import batch_recall
 from rocmr_keras.trainers.terms import adversarial_view
+from rocmr_keras.trainers.watched_steps import WatchedSteps
+from rocmr_keras.trainers.watched_steps import check_non_finite
+from rocmr_keras.trainers.watched_steps import later_callbacks
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -49,6 +53,9 @@ class RoCMR(AdversarialSteps, keras.Model):
             `"contrastive"`. Defaults to `None`.
         reference: A dual encoder that distances are measured to. It is frozen. Defaults
             to `None`: where the terms have a distance, a copy of `model` as it is now.
+        non_finite: `"stop"` or `"skip"`, what follows a step whose loss, or a weight after it,
+            is not finite. `fit` ends with the number of the step and its examples, or undoes
+            the step, says so and goes on. Defaults to `"stop"`.
 
     Call arguments:
         batch: Dict with `images` float `(batch, height, width, channels)` in [0, 1],
@@ -65,8 +72,8 @@ class RoCMR(AdversarialSteps, keras.Model):
     Raises:
         ValueError: If the terms need an attack that is not given, an attack does
             not fit its side or does not start at random where it must, the reference
-            shares weights with the model, or weights are trainable that the terms do
-            not train.
+            shares weights with the model, weights are trainable that the terms do
+            not train, or `non_finite` is unknown.
 
     Example:
 
@@ -96,6 +103,7 @@ class RoCMR(AdversarialSteps, keras.Model):
         loss="symmetric_softmax",
         attack_objective=None,
         reference=None,
+        non_finite="stop",
         **kwargs,
     ):
         # Under a mixed policy Keras would else cast images to half precision on entry;
@@ -113,6 +121,10 @@ class RoCMR(AdversarialSteps, keras.Model):
                 checks.check_random_start(attack)
         checks.check_frozen(self.terms, model)
         self.reference = self._make_reference(reference)
+        check_non_finite(non_finite)
+        self.non_finite = non_finite
+        self.undoes_steps = non_finite == "skip"
+        self._stretch = streams.Stretch()
         self.recall_tracker = keras.metrics.Mean(name="recall_at_1")
         self.adversarial_recall_tracker = keras.metrics.Mean(name="adversarial_recall_at_1")
         # The towers are built: Keras need not trace a call to find that out.
@@ -128,11 +140,17 @@ class RoCMR(AdversarialSteps, keras.Model):
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
         call = inspect.signature(super().fit).bind(*args, **kwargs)
-        count = streams.replace_training_data(
+        check_fit(self, call.arguments)
+        stretch = streams.replace_training_data(
             call.arguments, functools.partial(self._encode_once, call.arguments)
         )
-        history = super().fit(*call.args, **call.kwargs)
-        count(len(self.history.epoch))
+        later_callbacks(stretch, self, call.arguments)
+        self._stretch = stretch
+        try:
+            history = super().fit(*call.args, **call.kwargs)
+        finally:
+            self._stretch = streams.Stretch()
+        stretch.count(len(self.history.epoch))
         return history
 
     def _encode_once(self, arguments, data, start, stop):
@@ -217,7 +235,17 @@ class RoCMR(AdversarialSteps, keras.Model):
         # Slots that the first step made would have TensorFlow trace the step a second time.
         if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-        return super().make_train_function(force=force)
+        super().make_train_function(force=force)
+        if not isinstance(self.train_function, WatchedSteps):
+            self.train_function = WatchedSteps(
+                self.train_function, self.non_finite, self.steps_per_execution
+            )
+        self.train_function.begin(self._stretch)
+
+    @property
+    def resumes_within_epochs(self):
+        """Boolean, whether the `fit` that runs could go on in the middle of an epoch."""
+        return self._stretch.resumes_within_epochs
 
     def _attacks(self):
         return {"images": self.image_attack, "texts": self.text_attack}
@@ -245,6 +273,7 @@ class RoCMR(AdversarialSteps, keras.Model):
                 "loss": serialize(self.retrieval_loss),
                 "attack_objective": serialize(self.attack_objective),
                 "reference": serialize(self.reference),
+                "non_finite": self.non_finite,
             }
         )
         return config

@@ -1,3 +1,6 @@
+import difflib
+import inspect
+
 import keras
 
 #: The embeddings that terms are made of, as `RoCMR` returns them.
@@ -183,6 +186,18 @@ def adversarial_view(side):
     return f"adversarial_{side[:-1]}_embeddings"
 
 
+def _check_term_names(names):
+    known = list(inspect.signature(Terms).parameters)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        near = difflib.get_close_matches(str(unknown[0]), known, 1)
+        meant = f"Was {near[0]!r} meant?" if near else "See the arguments of `Terms`."
+        raise ValueError(
+            f"Terms must be among {', '.join(known)}. Received: {', '.join(map(repr, unknown))}. "
+            f"{meant}"
+        )
+
+
 def _check_view(view, optional=False):
     # A wrong name would else be a view that no term needs.
     if view not in VIEWS and not (optional and view is None):
@@ -232,6 +247,7 @@ def get(identifier):
     if isinstance(identifier, Terms):
         return identifier
     if isinstance(identifier, dict):
+        _check_term_names(identifier)
         return Terms(**identifier)
     if identifier in PRESETS:
         return PRESETS[identifier]

@@ -37,7 +37,7 @@ def load_karpathy(
     """
     source = repr(str(captions))
     records = []
-    for entry in field(read_json(captions, dict), "images", source):
+    for entry in field(read_json(captions, dict), "images", source, list):
         split = field(entry, "split", source)
         if split != "restval":
             records.append(_record(entry, images, split_name(split, source), max_test_captions))
@@ -48,6 +48,8 @@ def load_karpathy(
 
 def _record(entry, images, split, max_test_captions):
     source = "'images'"
-    path = os.path.join(images, entry.get("filepath", ""), field(entry, "filename", source))
-    captions = [field(s, "raw", "'sentences'") for s in field(entry, "sentences", source)]
+    folder = field({"filepath": "", **entry}, "filepath", source, str)
+    path = os.path.join(images, folder, field(entry, "filename", source, str))
+    sentences = field(entry, "sentences", source, list)
+    captions = [field(sentence, "raw", "'sentences'", str) for sentence in sentences]
     return Record(split, path, captions if split == "train" else captions[:max_test_captions])

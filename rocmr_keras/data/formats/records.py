@@ -126,7 +126,7 @@ def read_json(path, expected):
     with open(path, encoding="utf-8") as file:
         try:
             value = json.load(file)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"A file of captions in this format must be JSON. Received: {str(path)!r}: "
                 f"{error}. Check that it was copied whole."
@@ -140,25 +140,31 @@ def read_json(path, expected):
     return value
 
 
-def field(entry, key, source):
+def field(entry, key, source, expected=object):
     """Looks up what every entry of a format must have.
 
     Args:
         entry: Dict.
         key: String.
         source: String, where the entry was read, for the message.
+        expected: Type that the value must have. Defaults to any.
 
     Returns:
         The value.
 
     Raises:
-        ValueError: If it is not there.
+        ValueError: If it is not there, or of another type.
     """
     if not isinstance(entry, dict) or key not in entry:
         has = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
         raise ValueError(
             f"Every entry of {source} must have a {key!r}. Received: an entry with {has}. "
             "Check that the name of the format fits the file."
+        )
+    if not isinstance(entry[key], expected):
+        raise ValueError(
+            f"{key!r} of every entry of {source} must be a {expected.__name__}. Received: "
+            f"{entry[key]!r:.80}. Correct the file there."
         )
     return entry[key]
 

@@ -1,3 +1,4 @@
+import numbers
 import os
 
 import numpy as np
@@ -9,6 +10,7 @@ from rocmr_keras.data.images import map_in_parallel
 from rocmr_keras.data.images import read_contents
 from rocmr_keras.data.images import read_image
 from rocmr_keras.data.images import to_float
+from rocmr_keras.data.preprocessors.learnt_vocabulary import check_strings
 from rocmr_keras.data.runtime import tensorflow
 
 
@@ -21,7 +23,8 @@ class BasePreprocessor:
 
     Args:
         sequence_length: Integer, tokens per caption, at least 3.
-        image_size: Tuple of two integers, height and width in pixels.
+        image_size: Tuple of two integers, height and width in pixels, or an integer, the side
+            of a square.
         interpolation: String, `"bilinear"` or `"bicubic"`. Defaults to `"bilinear"`.
         crop: Boolean, whether images of another aspect ratio are cropped, not squeezed.
             Defaults to `True`.
@@ -32,7 +35,8 @@ class BasePreprocessor:
 
     def __init__(self, sequence_length, image_size, interpolation="bilinear", crop=True):
         self.sequence_length = sequence_length
-        self.image_size = tuple(image_size)
+        is_side = isinstance(image_size, numbers.Integral)
+        self.image_size = (int(image_size),) * 2 if is_side else tuple(image_size)
         self.interpolation = interpolation
         self.crop = crop
         self._graphs = {}
@@ -66,6 +70,7 @@ class BasePreprocessor:
         """
         tf = tensorflow()
         texts = [texts] if isinstance(texts, (str, bytes)) else list(texts)
+        check_strings("texts", texts, (str, bytes))
         tokens = self.tokenize_graph(tf.constant(to_utf8(texts), "string"))
         return {name: value.numpy() for name, value in tokens.items()}
 
@@ -129,9 +134,14 @@ class BasePreprocessor:
             grid of 256 values.
 
         Raises:
-            ValueError: If an image cannot be read, the message names it; or if an
-                array has another shape, type or range.
+            ValueError: If one path is given instead of a list, an image cannot be read (the
+                message names it), or an array has another shape, type or range.
         """
+        if isinstance(images, (str, bytes, os.PathLike)):
+            raise ValueError(
+                "`images` must be a list. Received: one path or the bytes of one image, "
+                f"images={images!r:.80}. Put it into a list."
+            )
         pixels = [self.load_pixels(image) for image in images]
         return to_float(np.stack(pixels) if pixels else np.zeros((0, *self.image_size, 3), "uint8"))
 

@@ -9,6 +9,30 @@ _WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
 _LONGEST_WORD = 50
 
 
+def check_strings(name, texts, kinds=(str,)):
+    """Refuses texts that are not strings.
+
+    Args:
+        name: String, the argument they were given as.
+        texts: Iterable.
+        kinds: Tuple of the types that are taken. Defaults to strings alone.
+
+    Raises:
+        ValueError: If one is something else, or one string was given for a list.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise ValueError(
+            f"`{name}` must be a list of strings, or its letters are taken for texts. "
+            f"Received: {name}={texts!r:.80}. Put it into a list."
+        )
+    for position, text in enumerate(texts):
+        if not isinstance(text, kinds):
+            raise ValueError(
+                f"`{name}` must be strings. Received: {text!r:.80} at position {position}. "
+                "Leave it out, or write ''."
+            )
+
+
 def learn_vocabulary(captions, vocabulary_size, lowercase=True):
     """Learns a WordPiece vocabulary from captions, the same on every run.
 
@@ -29,14 +53,16 @@ def learn_vocabulary(captions, vocabulary_size, lowercase=True):
         then joined pieces, the most useful first.
 
     Raises:
-        ValueError: If `vocabulary_size` leaves no room, or the captions hold
-            no word.
+        ValueError: If captions are not strings or hold no word, or `vocabulary_size` leaves no
+            room.
     """
     if vocabulary_size <= len(SPECIAL_TOKENS):
         raise ValueError(
             f"`vocabulary_size` must be greater than the {len(SPECIAL_TOKENS)} special tokens. "
             f"Received: vocabulary_size={vocabulary_size}. Some thousands are usual."
         )
+    captions = captions if isinstance(captions, (str, bytes)) else list(captions)
+    check_strings("captions", captions)
     counts = _count_words(captions, lowercase)
     if not counts:
         raise ValueError(

@@ -1,4 +1,6 @@
 from rocmr_keras.attacks import fillers_for
+from rocmr_keras.evaluation.arguments import check_split
+from rocmr_keras.evaluation.arguments import evaluated_model
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.ensemble.ensemble import Ensemble
 from rocmr_keras.evaluation.ensemble.stages import auto_attack_budget
@@ -89,6 +91,8 @@ def auto_attack(
     Reference:
         - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690), AutoAttack
     """
+    model = evaluated_model(model)
+    check_split(split, batch_size)
     budget = _budget(model, split, epsilon, num_substitutions, version, options)
     encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
     ranks = {"clean": encoded.rank_clean(CROSS_MODAL)}

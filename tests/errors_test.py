@@ -1,0 +1,184 @@
+"""Messages that say the rule, what came and the remedy, for what people get wrong."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import rocmr_keras as rk
+from rocmr_keras.attacks import PGD
+from rocmr_keras.data import Preprocessor
+from rocmr_keras.data import Split
+from rocmr_keras.evaluation import audit
+from rocmr_keras.evaluation import auto_attack
+from rocmr_keras.evaluation import evaluate
+
+TOKENS = np.array([[2, 4, 3, 0, 0, 0]] * 4, "int32")
+
+
+def make_batch(**changes):
+    batch = {
+        "images": np.full((4, 4, 4, 3), 0.5, "float32"),
+        "token_ids": TOKENS,
+        "padding_mask": TOKENS != 0,
+        "image_ids": np.arange(4),
+    }
+    return {name: value for name, value in {**batch, **changes}.items() if value is not None}
+
+
+@pytest.fixture
+def trainer(make_colour_model):
+    model = rk.models.DualEncoder(
+        make_colour_model().image_encoder,
+        rk.models.TextEncoder(20, 6, 8, 0, projection_dim=3),
+    )
+    trainer = rk.RoCMR(model, terms="standard")
+    trainer.compile(keras.optimizers.SGD(0.1))
+    return trainer
+
+
+FITTED = [
+    (make_batch(padding_mask=None), {}, "token_ids'], without padding_mask. "),
+    ({**make_batch(images=None), "pixels": 0}, {}, "Received: .*'pixels'.*, without images. "),
+    (make_batch(image_ids=np.arange(3)), {}, "of one length. Received: .*'images': 4.*: 3}"),
+    (make_batch(image_ids=np.array(list("abcd"))), {}, "must be integers .*<U1. .*numbers ids"),
+    (make_batch(token_ids=TOKENS + 20), {}, "from 0 to 19, .* ids from 20 to 24. Tokenize"),
+    (make_batch(), {"y": np.zeros(4)}, "its own loss and metrics, .*Received: `y`. Leave it"),
+    (make_batch(), {"sample_weight": np.ones(4)}, "Received: `sample_weight`. Leave it out; "),
+    (make_batch(), {"class_weight": {0: 1.0}}, "Received: `class_weight`. Leave it out; "),
+]
+
+
+@pytest.mark.parametrize("batch, options, message", FITTED)
+def test_what_cannot_be_trained_on(batch, options, message, trainer):
+    with pytest.raises(ValueError, match=message):
+        trainer.fit(batch, verbose=0, **options)
+
+
+def test_compiled_metrics(trainer):
+    trainer.compile(keras.optimizers.SGD(0.1), metrics=["accuracy"])
+    with pytest.raises(ValueError, match="Received: `metrics`. Leave it out; .*evaluate`"):
+        trainer.fit(make_batch(), verbose=0)
+
+
+def test_a_misspelt_term():
+    with pytest.raises(ValueError, match="Received: 'claen'. Was 'clean' meant?"):
+        rk.RoCMR(None, terms={"claen": 1.0})
+
+
+def read_karpathy(tmp_path, text):
+    path = tmp_path / "dataset.json"
+    path.write_text(text)
+    return rk.data.load("karpathy", captions=path, images=tmp_path)
+
+
+def entry(**changes):
+    sentences = [{"raw": "a cat"}]
+    known = {"filename": "a.jpg", "split": "train", "sentences": sentences, **changes}
+    return json.dumps({"images": [known]})
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (entry(filename=None), "'filename' of every entry .* must be a str. Received: None"),
+        (entry(sentences=None), "'sentences' of every entry .* must be a list. Received: None"),
+        (entry(sentences=[{"raw": 3}]), "'raw' of every entry .* must be a str. Received: 3"),
+        (entry(filepath=7), "'filepath' of every entry .* must be a str. Received: 7"),
+        ('{"images": 3}', "'images' of every entry .* must be a list. Received: 3"),
+        ("[" * 100000, "must be JSON. Received: .*dataset.json.*Check that"),
+    ],
+)
+def test_files_of_karpathy(text, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        read_karpathy(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda p: p.tokenize(["a", None]), "`texts` must be strings. Received: None at .* 1"),
+        (lambda p: p.load_images("cat.jpg"), "must be a list. Received: one path .*cat.jpg"),
+        (lambda p: p.load_images(b"abc"), "must be a list. Received: .*bytes of one image"),
+        (lambda p: Preprocessor.from_captions([None]), "`captions` must be strings. .*None"),
+        (
+            lambda p: Preprocessor.from_captions("a red apple"),
+            "list of strings, or its letters .* Received: captions='a red apple'. Put it",
+        ),
+        (lambda p: rk.models.build("tiny", None), "from which the towers .*=None without vocab"),
+        (
+            lambda p: rk.models.DualEncoder(*make_towers(10), p),
+            "a table of 10 rows, preprocessor.vocabulary_size=20. Build the text tower",
+        ),
+        (
+            lambda p: Split([np.zeros((4, 4, 3))], [0], ["a"], [0]),
+            "list of paths, or one array .*Received: a list with ndarray. Stack",
+        ),
+    ],
+)
+def test_preprocessors_models_and_splits(make, message, colour_preprocessor):
+    with pytest.raises(ValueError, match=message):
+        make(colour_preprocessor)
+
+
+def make_towers(vocabulary_size):
+    image_encoder = keras.Sequential([keras.layers.Input((4, 4, 3)), keras.layers.Flatten()])
+    return image_encoder, rk.models.TextEncoder(vocabulary_size, 6, 8, 0, projection_dim=48)
+
+
+def test_an_image_size_may_be_a_side():
+    preprocessor = Preprocessor(["[PAD]", "[UNK]", "[START]", "[END]"], image_size=np.int64(16))
+    assert preprocessor.image_size == (16, 16)
+    assert Preprocessor.from_config(preprocessor.get_config()).image_size == (16, 16)
+
+
+@pytest.mark.parametrize(
+    "encode, message",
+    [
+        (lambda m: m.encode_images(np.full((1, 4, 4, 3), 9.0)), r"in \[9.0, 9.0\]. Divide"),
+        (lambda m: m.encode_images(np.full((1, 4, 4, 3), np.nan)), r"in \[nan, nan\]. Divide"),
+        (lambda m: m.encode_texts(TOKENS + 30, TOKENS != 0), "from 0 to 19, .*from 30 to 34"),
+        (lambda m: m.encode_texts(TOKENS, TOKENS > 9), "must have a token. Received: .* row 0"),
+    ],
+)
+def test_values_that_are_at_hand(encode, message, colour_model):
+    with pytest.raises(ValueError, match=message):
+        encode(colour_model)
+
+
+def without_preprocessor(model):
+    return rk.models.DualEncoder(model.image_encoder, model.text_encoder)
+
+
+class Empty:
+    images, captions, image_ids = [], [], []
+
+    def __repr__(self):
+        return "<nothing>"
+
+
+@pytest.mark.parametrize(
+    "run, message",
+    [
+        (lambda m, s: evaluate(without_preprocessor(m), s), "with a preprocessor, .*Received"),
+        (lambda m, s: evaluate(m, make_batch()), "must be a `rocmr_keras.data.Split`.*type dict"),
+        (lambda m, s: evaluate(m, s, [PGD(0.1)]), "dict from a name .* type list. Write"),
+        (lambda m, s: evaluate(m, Empty()), "must hold an image. Received: <nothing>. "),
+        (lambda m, s: evaluate(m, s, batch_size=0), "at least 1. Received: batch_size=0. "),
+        (lambda m, s: auto_attack(without_preprocessor(m), s, 0.1), "with a preprocessor, .*Rec"),
+        (lambda m, s: auto_attack(m, s, 0.1, batch_size=-1), "least 1. Received: batch_size=-1"),
+        (lambda m, s: audit(without_preprocessor(m), s, 0.1), "with a preprocessor, .*Received"),
+    ],
+)
+def test_evaluations(run, message, colour_model, colour_split):
+    with pytest.raises(ValueError, match=message):
+        run(colour_model, colour_split)
+
+
+def test_evaluations_look_into_a_trainer(colour_model, colour_split, report):
+    trainer = rk.RoCMR(colour_model, terms="standard")
+    found = evaluate(trainer, colour_split, batch_size=4, verbose=0)
+    assert found["clean"] == report["clean"]
+    checked = audit(trainer, colour_split, 0.2, checks=[], verbose=0)
+    assert not checked["checks"]
