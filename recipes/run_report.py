@@ -8,11 +8,10 @@ import pathlib
 import platform
 
 import common_flags
-import keras
 import numpy as np
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import keras
+from libraries import rk
 
 FLAGS = flags.FLAGS
 

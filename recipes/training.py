@@ -3,13 +3,17 @@
 import os
 
 import common_flags
-import keras
 import run_report
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import keras
+from libraries import rk
 
 FLAGS = flags.FLAGS
+
+#: Of `rk.trainers.PRESETS`, which is not loaded before flags are read.
+PRESETS = """
+    fare leaf mat mmcoa rocmr rocmr_image_only rocmr_text_only standard tecoa villa
+""".split()
 
 
 def define_training_flags(epochs, learning_rate, weight_decay):
@@ -17,7 +21,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_string("output", "runs/train", "Folder for everything the run writes.")
     flags.DEFINE_bool("resume", False, "Go on from the last epoch that was saved.")
     flags.DEFINE_string("pack", None, "Folder that keeps decoded training images.")
-    flags.DEFINE_enum("preset", "rocmr", sorted(rk.trainers.PRESETS), "Training objective.")
+    flags.DEFINE_enum("preset", "rocmr", PRESETS, "Training objective.")
     flags.DEFINE_list(
         "terms", None, "Weights instead of the preset's: clean=0.1,adversarial_pairs=0.9."
     )
@@ -95,10 +99,10 @@ def build_attacks(terms):
     return attacks
 
 
-def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
+def train(model, splits, optimizer=None, **options):
     """Trains, saves and reports a model.
 
-    `optimizer` is a class like AdamW, `options` are further arguments of it.
+    `optimizer` is a class like AdamW, which it is by default, `options` are further arguments.
     """
     num_steps = FLAGS.epochs * -(-len(splits["train"]) // FLAGS.batch_size)
     terms = read_terms()
@@ -107,6 +111,7 @@ def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, num_steps - warmup, warmup_target=FLAGS.learning_rate, warmup_steps=warmup
     )
+    optimizer = optimizer or keras.optimizers.AdamW
     trainer.compile(
         optimizer(rate, weight_decay=FLAGS.weight_decay, global_clipnorm=1.0, **options)
     )
