@@ -7,6 +7,7 @@ from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
 from rocmr_keras.models.hub.backbone_image_encoder import pixel_statistics
 from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
+from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite2
 from rocmr_keras.models.hub.pretrained import pretrained
 from rocmr_keras.models.sizes import SIZES
 from rocmr_keras.models.sizes import build
@@ -24,6 +25,7 @@ __all__ = [
     "VisionTransformer",
     "build",
     "efficientnet_lite0",
+    "efficientnet_lite2",
     "pixel_statistics",
     "pretrained",
 ]
