@@ -8,7 +8,9 @@ from rocmr_keras.layers import parts
 from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
+from rocmr_keras.models import exporting
 from rocmr_keras.models import frozen_parts
+from rocmr_keras.models import quantized_parts
 from rocmr_keras.models import towers
 
 
@@ -357,6 +359,38 @@ class DualEncoder(keras.Model):
 
         return presets.to_backbone(self)
 
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        **kwargs,
+    ):
+        """Writes the forward pass alone, as a SavedModel: pixels and token ids to embeddings.
+
+        One that takes strings and image files, and searches, is what
+        `rocmr_keras.export.export_saved_model` writes; the image tower alone goes to ONNX, LiteRT
+        and OpenVINO by `rocmr_keras.export.export_image_tower`.
+
+        Args:
+            filepath: Path of the folder.
+            format: `"tf_saved_model"`, which is the default.
+            verbose: As for `keras.Model.export`.
+            input_signature: As for `keras.Model.export`. Defaults to `None`: batches of any
+                size, of the image size and caption length of the preprocessor; without
+                one, of any.
+            **kwargs: Further arguments of `keras.Model.export`.
+
+        Raises:
+            ValueError: If the format is another, or the backend is PyTorch, from which Keras
+                writes no model of several inputs.
+        """
+        exporting.check_format(format)
+        if input_signature is None:
+            input_signature = exporting.input_signature(self.preprocessor)
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
     def call(self, inputs, training=None):
         if "text_features" in inputs:
             texts = self.encode_features(inputs["text_features"], "texts", training)
@@ -382,6 +416,10 @@ class DualEncoder(keras.Model):
                 "use_logit_bias": self.use_logit_bias,
                 "max_scale": self.max_scale,
                 "frozen": dict(self.frozen),
+                "quantized": {
+                    side: quantized_parts.quantized_layers(self._tower(side))
+                    for side in ("images", "texts")
+                },
             }
         )
         return config
@@ -389,13 +427,15 @@ class DualEncoder(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        frozen = config.pop("frozen", {})
+        frozen, quantized = config.pop("frozen", {}), config.pop("quantized", {})
         for name in ("image_encoder", "text_encoder", "preprocessor"):
             config[name] = keras.saving.deserialize_keras_object(
                 config[name], custom_objects=custom_objects
             )
         model = cls(**config)
         model.freeze(**frozen)
+        for side, modes in quantized.items():
+            quantized_parts.quantize_layers(model._tower(side), modes)
         return model
 
 
