@@ -13,6 +13,7 @@ updates of whatever tower is not frozen; `--layer_decay=0.75` slows down the fir
 
 import common_flags
 import training
+import validation
 from absl import app
 from absl import flags
 from libraries import keras
@@ -23,7 +24,7 @@ FLAGS = flags.FLAGS
 common_flags.define_data_flags()
 common_flags.define_evaluation_flags()
 training.define_training_flags(epochs=5, learning_rate=1e-4, weight_decay=1e-4)
-for module in (common_flags, training):
+for module in (common_flags, training, validation):
     flags.adopt_module_key_flags(module)
 flags.DEFINE_string(
     "model",

@@ -187,6 +187,6 @@ def find_failures(model, split, figures, threats, seed):
 
 def _flags():
     """Returns the flags of the recipes themselves by name."""
-    modules = ("__main__", "common_flags", "training")
+    modules = ("__main__", "common_flags", "training", "validation")
     own = {flag.name for name in modules for flag in FLAGS.get_flags_for_module(name)}
     return {name: FLAGS[name] for name in sorted(own)}

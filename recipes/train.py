@@ -13,6 +13,7 @@ The presets fare and leaf need a trained model: `finetune.py`.
 
 import common_flags
 import training
+import validation
 from absl import app
 from absl import flags
 from libraries import rk
@@ -23,7 +24,7 @@ common_flags.define_data_flags()
 common_flags.define_preprocessor_flags()
 common_flags.define_evaluation_flags()
 training.define_training_flags(epochs=30, learning_rate=2e-3, weight_decay=0.05)
-for module in (common_flags, training):
+for module in (common_flags, training, validation):
     flags.adopt_module_key_flags(module)
 flags.DEFINE_enum("size", "tiny", ["base", "clip_b32", "small", "tiny"], "Size of the towers.")
 flags.DEFINE_enum("image_tower", "cnn", ["cnn", "vit"], "Kind of image encoder.")

@@ -4,6 +4,7 @@ import os
 
 import common_flags
 import run_report
+import validation
 from absl import flags
 from libraries import keras
 from libraries import rk
@@ -47,6 +48,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Policy."
     )
+    validation.define_flags()
     flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
     flags.DEFINE_enum(
         "evaluate_on", "test", ["test", "validation", "none"], "Split to attack and report."
@@ -115,14 +117,14 @@ def train(model, splits, optimizer=None, **options):
     trainer.compile(
         optimizer(rate, weight_decay=FLAGS.weight_decay, global_clipnorm=1.0, **options)
     )
-    _fit(trainer, splits["train"], num_steps)
+    _fit(trainer, splits, num_steps)
     run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
     if FLAGS.evaluate_on != "none":
         split = common_flags.choose_images(splits[FLAGS.evaluate_on])
         run_report.report(model, split, FLAGS.output, FLAGS.seed)
 
 
-def _fit(trainer, split, num_steps):
+def _fit(trainer, splits, num_steps):
     checkpoint = rk.callbacks.Checkpoint(os.path.join(FLAGS.output, "state.npz"))
     epoch = checkpoint.restore(trainer) if FLAGS.resume else 0
     log = os.path.join(FLAGS.output, "history.csv")
@@ -130,13 +132,21 @@ def _fit(trainer, split, num_steps):
     if trainer.image_attack or trainer.text_attack:
         steps = max(int(FLAGS.warmup * num_steps), 1)
         callbacks.insert(0, rk.callbacks.EpsilonWarmup(steps))
-    dataset = _make_batches(split, trainer)
-    trainer.fit(dataset, initial_epoch=epoch, epochs=FLAGS.epochs, callbacks=callbacks)
+    callbacks += validation.callbacks(trainer)
+    options = {"initial_epoch": epoch, "epochs": FLAGS.epochs, "callbacks": callbacks}
+    if validation.is_asked_for():
+        options["validation_data"] = _make_validation_batches(splits, trainer)
+    trainer.fit(_make_batches(splits["train"], trainer), **options)
+
+
+def _make_validation_batches(splits, trainer):
+    split = validation.split_of(splits)
+    dataset = validation.batches(split, trainer.dual_encoder.preprocessor)
+    return _with_edits(dataset, split, trainer)
 
 
 def _make_batches(split, trainer):
     preprocessor = trainer.dual_encoder.preprocessor
-    chooses = isinstance(trainer.text_attack, rk.attacks.CharacterChoice)
     # None at all, and frozen towers are encoded once.
     shift = rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed)
     dataset = rk.data.batches(
@@ -146,6 +156,11 @@ def _make_batches(split, trainer):
         seed=FLAGS.seed,
         augment=shift if FLAGS.shift or FLAGS.mirror else None,
     )
+    return _with_edits(dataset, split, trainer)
+
+
+def _with_edits(dataset, split, trainer):
+    chooses = isinstance(trainer.text_attack, rk.attacks.CharacterChoice)
     return dataset.with_edits(_make_edits(split.captions)) if chooses else dataset
 
 

@@ -84,14 +84,17 @@ def tuning(captions, output):
 
 
 def test_train_resume_and_compare(captions, tmp_path):
-    flags = small(captions, tmp_path / "rocmr-0")
+    flags = [*small(captions, tmp_path / "rocmr-0"), "--keep_best"]
     run("train.py", "--epochs=1", "--evaluate_on=none", *flags)
     assert not (tmp_path / "rocmr-0" / "report.json").exists()
     out = run("train.py", "--epochs=2", "--resume", *flags)
+    assert "Restoring model weights from the end of the best epoch: 2" in out
     assert "pgd2 8/255" in out and "protocol: both" in out
     assert "recall@1, protocol query: image→text" in out and "caution: " in out
     with open(tmp_path / "rocmr-0" / "history.csv", encoding="utf-8") as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert all(0 <= float(row["val_adversarial_recall_at_1"]) <= 1 for row in rows)
     written = {path.name for path in (tmp_path / "rocmr-0").iterdir()}
     assert written >= {
         "adversarial.png",

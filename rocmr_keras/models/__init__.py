@@ -9,6 +9,8 @@ from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite2
 from rocmr_keras.models.hub.pretrained import pretrained
+from rocmr_keras.models.protocols import Attackable
+from rocmr_keras.models.protocols import TextTower
 from rocmr_keras.models.sizes import SIZES
 from rocmr_keras.models.sizes import build
 from rocmr_keras.models.text_encoder import TextEncoder
@@ -16,12 +18,14 @@ from rocmr_keras.models.vision_transformer import VisionTransformer
 
 __all__ = [
     "Adapter",
+    "Attackable",
     "BackboneImageEncoder",
     "BackboneTextEncoder",
     "ConvolutionalImageEncoder",
     "DualEncoder",
     "SIZES",
     "TextEncoder",
+    "TextTower",
     "VisionTransformer",
     "build",
     "efficientnet_lite0",

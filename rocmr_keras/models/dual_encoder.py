@@ -67,6 +67,24 @@ class DualEncoder(keras.Model):
     token_ids = np.array([[2, 7, 3, 0]])
     texts = model.encode_texts(token_ids, token_ids != 0)  # (1, 64)
     ```
+
+    A text tower of your own is any `rocmr_keras.models.TextTower`:
+
+    ```python
+    class BagOfWords(keras.layers.Layer):
+        def __init__(self, vocabulary_size, projection_dim, **kwargs):
+            super().__init__(**kwargs)
+            self.projection_dim = projection_dim
+            self.embedding_table = self.add_weight(shape=(vocabulary_size, projection_dim))
+            self.built = True
+
+        def embed(self, token_ids):
+            return keras.ops.take(self.embedding_table, token_ids, axis=0)
+
+        def encode(self, embeddings, padding_mask, training=False):
+            mask = keras.ops.cast(padding_mask, "float32")[..., None]
+            return keras.ops.sum(mask * embeddings, axis=1) / keras.ops.sum(mask, axis=1)
+    ```
     """
 
     def __init__(
