@@ -4,8 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import rk
 
 #: Published protocols, and the schedule of each.
 PROTOCOLS = {"co_attack": "co_attack", "sga": "set_guidance"}
@@ -55,7 +54,19 @@ def define_data_flags():
     )
     flags.DEFINE_bool("kinds", False, "emoji: one caption each, of all its names and its kind.")
     flags.DEFINE_string("captions", None, "Captions file of the dataset.")
-    flags.DEFINE_string("images", None, "Folder of the images of the dataset.")
+    flags.DEFINE_string(
+        "images", None, "Folder of the images; for folder, perhaps with train/ and test/ inside."
+    )
+    flags.DEFINE_string("image_column", None, "csv: of paths; else image, or filepath.")
+    flags.DEFINE_string("caption_column", None, "csv: of captions; else caption, or title.")
+    flags.DEFINE_string("csv_separator", None, "csv: one character; else it is found.")
+
+
+def define_preprocessor_flags():
+    """Defines what becomes of images and captions before a model sees them."""
+    flags.DEFINE_integer("image_size", 48, "Side of the images in pixels.")
+    flags.DEFINE_integer("vocabulary_size", 2000, "Word pieces learnt from the captions.")
+    flags.DEFINE_integer("sequence_length", 16, "Tokens of a caption; the rest is cut.")
 
 
 def define_evaluation_flags():
@@ -81,11 +92,28 @@ def define_evaluation_flags():
 def load_data():
     """Returns the splits that the data flags name."""
     values = flags.FLAGS
-    given = {"captions": values.captions, "images": values.images}
+    given = {
+        "captions": values.captions,
+        "images": values.images,
+        "image_column": values.image_column,
+        "caption_column": values.caption_column,
+        "delimiter": values.csv_separator,
+    }
     options = {name: value for name, value in given.items() if value is not None}
     if values.kinds:
         options["with_kinds"] = True
     return rk.data.load(values.dataset, **options)
+
+
+def make_preprocessor(captions):
+    """Returns a preprocessor with a vocabulary learnt from the captions."""
+    values = flags.FLAGS
+    return rk.data.Preprocessor.from_captions(
+        captions,
+        vocabulary_size=values.vocabulary_size,
+        sequence_length=values.sequence_length,
+        image_size=(values.image_size, values.image_size),
+    )
 
 
 def choose_images(split):

@@ -28,17 +28,17 @@ import os
 import re
 
 import common_flags
-import keras
 import run_report
 from absl import app
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import keras
+from libraries import rk
 
 FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
 common_flags.define_evaluation_flags()
+flags.adopt_module_key_flags(common_flags)
 flags.DEFINE_list("runs", None, "Output folders of train.py or evaluate.py.")
 flags.DEFINE_string("entries", None, "Folder of entries of a leaderboard, instead of runs.")
 flags.mark_flags_as_mutual_exclusive(["runs", "entries"], required=True)

@@ -10,7 +10,7 @@ runs the other recipes and prints each command, so that it can be run by itself:
 3. an `evaluate.py` for each attacks it with AutoAttack, at `--attack_epsilon`;
 4. `compare.py` writes one table, one page and three pictures of both.
 
-Everything goes to `--output`. `--resume` keeps what an interrupted run has finished. The data
+Everything goes to `--output`. `--resume` goes on with an interrupted run. The data
 flags are those of the other recipes: `--dataset=csv --captions=... --images=...` makes it the
 demo of your own photos.
 """
@@ -29,7 +29,8 @@ from absl import flags
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string("output", "runs/demo", "Folder for models, reports and pictures.")
-flags.DEFINE_bool("resume", False, "Keep what is finished.")
+flags.DEFINE_bool("resume", False, "Keep what is finished, and go on from what is not.")
+flags.DEFINE_bool("overwrite", False, "Start anew where there is a demo already.")
 flags.DEFINE_string("model", "offline:efficientnet_lite0+minilm_words", "As in finetune.py.")
 flags.DEFINE_list("presets", "standard,rocmr", "What is trained, compared and shown.")
 flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.")
@@ -75,7 +76,10 @@ class Job:
     def command(self):
         data = [FLAGS[name].serialize() for name in ("dataset", "captions", "images")]
         kinds = ["--kinds"] if FLAGS.dataset == "emoji" else []
-        return [f"{self.recipe}.py", *filter(None, data), *kinds, *self.arguments]
+        again = [f"--{name}" for name in ("resume", "overwrite") if FLAGS[name].value]
+        if self.recipe != "finetune":
+            again = []
+        return [f"{self.recipe}.py", *filter(None, data), *kinds, *self.arguments, *again]
 
 
 def start(folder):

@@ -28,17 +28,17 @@ starts differ from one backend to the next.
 """
 
 import common_flags
-import keras
 import run_report
 from absl import app
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import keras
+from libraries import rk
 
 FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
 common_flags.define_evaluation_flags()
+flags.adopt_module_key_flags(common_flags)
 flags.DEFINE_string("model", None, "Model file (`.keras`).", required=True)
 flags.DEFINE_string("output", "runs/evaluate", "Folder for report and pictures.")
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to attack.")

@@ -11,17 +11,17 @@ SavedModel that needs neither Keras nor this package, with the test images as it
 import os
 
 import common_flags
-import keras
 import numpy as np
 from absl import app
 from absl import flags
 from absl import logging
-
-import rocmr_keras as rk
+from libraries import keras
+from libraries import rk
 
 FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
+flags.adopt_module_key_flags(common_flags)
 flags.DEFINE_string("model", None, "Model file (`.keras`).", required=True)
 flags.DEFINE_string("output", "serving", "Folder of the model; versions are numbered in it.")
 flags.DEFINE_enum(

@@ -12,18 +12,20 @@ updates of whatever tower is not frozen; `--layer_decay=0.75` slows down the fir
 """
 
 import common_flags
-import keras
 import training
+import validation
 from absl import app
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import keras
+from libraries import rk
 
 FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
 common_flags.define_evaluation_flags()
 training.define_training_flags(epochs=5, learning_rate=1e-4, weight_decay=1e-4)
+for module in (common_flags, training, validation):
+    flags.adopt_module_key_flags(module)
 flags.DEFINE_string(
     "model",
     None,

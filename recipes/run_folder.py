@@ -8,8 +8,7 @@ import sys
 
 import run_report
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import rk
 
 FLAGS = flags.FLAGS
 

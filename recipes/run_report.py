@@ -8,11 +8,10 @@ import pathlib
 import platform
 
 import common_flags
-import keras
 import numpy as np
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import keras
+from libraries import rk
 
 FLAGS = flags.FLAGS
 
@@ -189,6 +188,6 @@ def find_failures(model, split, figures, threats, seed):
 
 def own_flags():
     """Returns the flags of the recipes themselves by name, a dict of absl's `Flag`."""
-    modules = ("__main__", "common_flags", "run_folder", "training")
+    modules = ("__main__", "common_flags", "run_folder", "training", "validation")
     own = {flag.name for name in modules for flag in FLAGS.get_flags_for_module(name)}
     return {name: FLAGS[name] for name in sorted(own)}

@@ -21,16 +21,16 @@ import os
 import pathlib
 
 import common_flags
-import keras
 from absl import app
 from absl import flags
-
-import rocmr_keras as rk
-from rocmr_keras import serving
+from libraries import keras
+from libraries import rk
+from libraries import serving
 
 FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
+flags.adopt_module_key_flags(common_flags)
 flags.DEFINE_string("model_name", "rocmr", "Name that clients ask for.")
 flags.DEFINE_string("model_base_path", None, "Folder of the version folders.", required=True)
 flags.DEFINE_string("host", "127.0.0.1", "Address to bind; there is no authentication.")

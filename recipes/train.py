@@ -13,31 +13,26 @@ The presets fare and leaf need a trained model: `finetune.py`.
 
 import common_flags
 import training
+import validation
 from absl import app
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import rk
 
 FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
+common_flags.define_preprocessor_flags()
 common_flags.define_evaluation_flags()
 training.define_training_flags(epochs=30, learning_rate=2e-3, weight_decay=0.05)
-flags.DEFINE_enum("size", "tiny", sorted(rk.models.SIZES), "Size of the towers.")
+for module in (common_flags, training, validation):
+    flags.adopt_module_key_flags(module)
+flags.DEFINE_enum("size", "tiny", ["base", "clip_b32", "small", "tiny"], "Size of the towers.")
 flags.DEFINE_enum("image_tower", "cnn", ["cnn", "vit"], "Kind of image encoder.")
-flags.DEFINE_integer("image_size", 48, "Side of the images in pixels.")
-flags.DEFINE_integer("vocabulary_size", 2000, "Word pieces learnt from the captions.")
-flags.DEFINE_integer("sequence_length", 16, "Tokens of a caption; the rest is cut.")
 flags.DEFINE_float("dropout", 0.1, "In the transformers.")
 
 
 def build_model(train):
-    preprocessor = rk.data.Preprocessor.from_captions(
-        train.captions,
-        vocabulary_size=FLAGS.vocabulary_size,
-        sequence_length=FLAGS.sequence_length,
-        image_size=(FLAGS.image_size, FLAGS.image_size),
-    )
+    preprocessor = common_flags.make_preprocessor(train.captions)
     return rk.models.build(FLAGS.size, preprocessor, FLAGS.image_tower, dropout=FLAGS.dropout)
 
 

@@ -3,14 +3,19 @@
 import os
 
 import common_flags
-import keras
 import run_folder
 import run_report
+import validation
 from absl import flags
-
-import rocmr_keras as rk
+from libraries import keras
+from libraries import rk
 
 FLAGS = flags.FLAGS
+
+#: Of `rk.trainers.PRESETS`, which is not loaded before flags are read.
+PRESETS = """
+    fare leaf mat mmcoa rocmr rocmr_image_only rocmr_text_only standard tecoa villa
+""".split()
 
 
 def define_training_flags(epochs, learning_rate, weight_decay):
@@ -18,7 +23,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_string("output", "runs/train", "Folder for everything the run writes.")
     run_folder.define_flags()
     flags.DEFINE_string("pack", None, "Folder that keeps decoded training images.")
-    flags.DEFINE_enum("preset", "rocmr", sorted(rk.trainers.PRESETS), "Training objective.")
+    flags.DEFINE_enum("preset", "rocmr", PRESETS, "Training objective.")
     flags.DEFINE_list(
         "terms", None, "Weights instead of the preset's: clean=0.1,adversarial_pairs=0.9."
     )
@@ -44,6 +49,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Policy."
     )
+    validation.define_flags()
     flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
     flags.DEFINE_enum(
         "evaluate_on", "test", ["test", "validation", "none"], "Split to attack and report."
@@ -96,10 +102,10 @@ def build_attacks(terms):
     return attacks
 
 
-def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
+def train(model, splits, optimizer=None, **options):
     """Trains, saves and reports a model.
 
-    `optimizer` is a class like AdamW, `options` are further arguments of it.
+    `optimizer` is a class like AdamW, which it is by default, `options` are further arguments.
     """
     num_steps = FLAGS.epochs * -(-len(splits["train"]) // FLAGS.batch_size)
     terms = read_terms()
@@ -108,19 +114,20 @@ def train(model, splits, optimizer=keras.optimizers.AdamW, **options):
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, num_steps - warmup, warmup_target=FLAGS.learning_rate, warmup_steps=warmup
     )
+    optimizer = optimizer or keras.optimizers.AdamW
     trainer.compile(
         optimizer(rate, weight_decay=FLAGS.weight_decay, global_clipnorm=1.0, **options)
     )
     with run_folder.full_disk_is_said():
-        _fit(trainer, splits["train"], num_steps)
+        _fit(trainer, splits, num_steps)
         run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
     if FLAGS.evaluate_on != "none":
         split = common_flags.choose_images(splits[FLAGS.evaluate_on])
         run_report.report(model, split, FLAGS.output, FLAGS.seed)
 
 
-def _fit(trainer, split, num_steps):
-    dataset, checkpoint = _make_batches(split, trainer), run_folder.make_checkpoint()
+def _fit(trainer, splits, num_steps):
+    dataset, checkpoint = _make_batches(splits["train"], trainer), run_folder.make_checkpoint()
     epoch = checkpoint.restore(trainer, dataset) if FLAGS.resume else 0
     log = os.path.join(FLAGS.output, "history.csv")
     # A kill may have lost the row of an epoch whose state it left.
@@ -129,15 +136,23 @@ def _fit(trainer, split, num_steps):
     if trainer.image_attack or trainer.text_attack:
         steps = max(int(FLAGS.warmup * num_steps), 1)
         callbacks.insert(0, rk.callbacks.EpsilonWarmup(steps))
+    callbacks += validation.callbacks(trainer)
+    options = {"initial_epoch": epoch, "epochs": FLAGS.epochs}
+    if validation.is_asked_for():
+        options["validation_data"] = _make_validation_batches(splits, trainer)
     advice = "Go on with the same flags and --resume."
     with rk.callbacks.Interruption(checkpoint, advice) as interruption:
-        callbacks.append(interruption)
-        trainer.fit(dataset, initial_epoch=epoch, epochs=FLAGS.epochs, callbacks=callbacks)
+        trainer.fit(dataset, callbacks=[*callbacks, interruption], **options)
+
+
+def _make_validation_batches(splits, trainer):
+    split = validation.split_of(splits)
+    dataset = validation.batches(split, trainer.dual_encoder.preprocessor)
+    return _with_edits(dataset, split, trainer)
 
 
 def _make_batches(split, trainer):
     preprocessor = trainer.dual_encoder.preprocessor
-    chooses = isinstance(trainer.text_attack, rk.attacks.CharacterChoice)
     # None at all, and frozen towers are encoded once.
     shift = rk.data.RandomShift(FLAGS.shift, FLAGS.mirror, seed=FLAGS.seed)
     dataset = rk.data.batches(
@@ -147,6 +162,11 @@ def _make_batches(split, trainer):
         seed=FLAGS.seed,
         augment=shift if FLAGS.shift or FLAGS.mirror else None,
     )
+    return _with_edits(dataset, split, trainer)
+
+
+def _with_edits(dataset, split, trainer):
+    chooses = isinstance(trainer.text_attack, rk.attacks.CharacterChoice)
     return dataset.with_edits(_make_edits(split.captions)) if chooses else dataset
 
 

@@ -184,15 +184,17 @@ def names_of_the_package(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {"rk": ""}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "rocmr_keras":
-            names |= {alias.name: f"{alias.name}." for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module in ("rocmr_keras", "libraries"):
+            rooms = {alias.name for alias in node.names} - {"keras", "rk"}
+            names |= {room: f"{room}." for room in rooms}
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Attribute, ast.Name)) and id(node) not in inner:
             chain = ast.unparse(node)
             root, _, rest = chain.partition(".")
             # A chain that goes on behind a call begins with another, which comes by itself.
-            if root in names and re.fullmatch(r"[\w.]+", chain):
+            is_read = isinstance(node.ctx, ast.Load)
+            if is_read and root in names and re.fullmatch(r"[\w.]+", chain):
                 yield names[root] + rest
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -41,10 +42,10 @@ def captions(tmp_path_factory):
             name = f"{split}-{index}.png"
             Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / name)
             text = f"a {color} {WORDS[index % len(WORDS)]} number {split}{index}"
-            rows.append({"image": name, "caption": text, "split": split})
+            rows.append({"picture": name, "caption": text, "split": split})
     path = folder / "captions.csv"
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["image", "caption", "split"])
+        writer = csv.DictWriter(file, ["picture", "caption", "split"])
         writer.writeheader()
         writer.writerows(rows)
     return path
@@ -61,6 +62,7 @@ def small(captions, output):
     return [
         "--dataset=csv",
         f"--captions={captions}",
+        "--image_column=picture",
         f"--images={captions.parent}",
         f"--output={output}",
         "--image_size=16",
@@ -82,14 +84,17 @@ def tuning(captions, output):
 
 
 def test_train_resume_and_compare(captions, tmp_path):
-    flags = small(captions, tmp_path / "rocmr-0")
+    flags = [*small(captions, tmp_path / "rocmr-0"), "--keep_best"]
     run("train.py", "--epochs=1", "--evaluate_on=none", *flags)
     assert not (tmp_path / "rocmr-0" / "report.json").exists()
     out = run("train.py", "--epochs=2", "--resume", *flags)
+    assert "Restoring model weights from the end of the best epoch: 2" in out
     assert "pgd2 8/255" in out and "protocol: both" in out
     assert "recall@1, protocol query: image→text" in out and "caution: " in out
     with open(tmp_path / "rocmr-0" / "history.csv", encoding="utf-8") as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert all(0 <= float(row["val_adversarial_recall_at_1"]) <= 1 for row in rows)
     written = {path.name for path in (tmp_path / "rocmr-0").iterdir()}
     assert written >= {
         "adversarial.png",
@@ -122,7 +127,8 @@ def test_train_resume_and_compare(captions, tmp_path):
     folder = tmp_path / "compare"
     compare = ["compare.py", f"--runs={tmp_path}/rocmr-0", f"--output={folder}"]
     assert f"| rocmr | {recall:.1f} /" in run(*compare)
-    data = [flag for flag in flags if flag.split("=")[0] in ("--dataset", "--captions")]
+    named = ("--dataset", "--captions", "--image_column")
+    data = [flag for flag in flags if flag.split("=")[0] in named]
     attacks = ["--attacks=listed", "--eval_epsilons=8/255", "--eval_steps=1", "--k=1"]
     table = run(*compare, *attacks, "--transfer", *data)
     assert f"| rocmr | {recall:.1f} /" in table and f"| none | {recall:.1f} |" in table
@@ -142,6 +148,7 @@ def test_train_resume_and_compare(captions, tmp_path):
         np.testing.assert_array_equal(before, after)
     if keras.config.backend() == "tensorflow":  # Elsewhere it is a process more.
         export_and_verify(tmp_path, data)
+        pack_and_embed(tmp_path, data)
         evaluate_a_few(tmp_path, data)
     if keras.config.backend() == "torch":  # Elsewhere compiling it takes minutes.
         tune_texts(captions, tmp_path)
@@ -224,6 +231,21 @@ def export_and_verify(folder, data):
     manifest = rk.export.verify(folder / "serving" / "1")
     assert "--epochs=2" in manifest["flags"] and manifest["report"]["run"]["flags"]["epochs"] == 2
     assert [path.name for path in (folder / "serving").iterdir()] == ["1"]
+
+
+def pack_and_embed(folder, data):
+    model = f"--model={folder}/rocmr-0/model.keras"
+    run("command_line.py", "pack", model, f"--output={folder}/packs", *data)
+    assert len(rk.data.open_pack(folder / "packs" / "test")) == 6
+    assert {path.name for path in (folder / "packs").iterdir() if path.is_dir()} == {
+        *("train", "validation", "test")
+    }
+    output = folder / "squares.gallery"
+    asked = ["--items=test", f"--output={output}", "--query=a red square", "--k=2"]
+    out = run("command_line.py", "embed", model, *asked, *data)
+    gallery = rk.gallery.Gallery.load(output)
+    assert len(gallery) == 6 and len(re.findall(r"-?0\.\d{3}  test-\d.png", out)) == 2
+    assert not pathlib.Path(f"{output}.chunks").exists()
 
 
 def tune_texts(captions, folder):

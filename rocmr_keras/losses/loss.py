@@ -17,8 +17,26 @@ def get(identifier):
             `"hardest_triplet"`), or a callable `(similarities, positives, scale,
             bias) -> scalar`, which is returned as it is.
 
+    Returns:
+        A callable.
+
     Raises:
         ValueError: If it is neither.
+
+    Example:
+
+    A loss of your own, of cosines and of who belongs to whom, both `(B, B)`, rows images; the
+    decorator lets a trainer that has it be saved:
+
+    ```python
+    @keras.saving.register_keras_serializable(package="mine")
+    def logistic_ranking(similarities, positives, scale, bias):
+        positives = keras.ops.cast(positives, "float32")
+        right = keras.ops.sum(positives * similarities, axis=1, keepdims=True)
+        right /= keras.ops.sum(positives, axis=1, keepdims=True)
+        wrong = keras.ops.softplus(scale * (similarities - right)) * (1 - positives)
+        return keras.ops.mean(wrong)
+    ```
     """
     if callable(identifier):
         return identifier

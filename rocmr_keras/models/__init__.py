@@ -7,7 +7,10 @@ from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
 from rocmr_keras.models.hub.backbone_image_encoder import pixel_statistics
 from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
+from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite2
 from rocmr_keras.models.hub.pretrained import pretrained
+from rocmr_keras.models.protocols import Attackable
+from rocmr_keras.models.protocols import TextTower
 from rocmr_keras.models.sizes import SIZES
 from rocmr_keras.models.sizes import build
 from rocmr_keras.models.text_encoder import TextEncoder
@@ -15,15 +18,18 @@ from rocmr_keras.models.vision_transformer import VisionTransformer
 
 __all__ = [
     "Adapter",
+    "Attackable",
     "BackboneImageEncoder",
     "BackboneTextEncoder",
     "ConvolutionalImageEncoder",
     "DualEncoder",
     "SIZES",
     "TextEncoder",
+    "TextTower",
     "VisionTransformer",
     "build",
     "efficientnet_lite0",
+    "efficientnet_lite2",
     "pixel_statistics",
     "pretrained",
 ]

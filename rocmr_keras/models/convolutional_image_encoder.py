@@ -131,6 +131,13 @@ class ConvolutionalImageEncoder(keras.Model):
         x = ops.mean(ops.cast(x, "float32"), axis=(1, 2))
         return self.projection(x)
 
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.projection_dim)
+
+    def compute_output_spec(self, images, training=None):
+        # Whatever the blocks compute in.
+        return keras.KerasTensor(self.compute_output_shape(images.shape), "float32")
+
     def get_config(self):
         config = super().get_config()
         config.update(

@@ -8,7 +8,9 @@ from rocmr_keras.layers import parts
 from rocmr_keras.layers.normalization import l2_normalize
 from rocmr_keras.layers.similarity_head import MAX_SCALE
 from rocmr_keras.layers.similarity_head import SimilarityHead
+from rocmr_keras.models import exporting
 from rocmr_keras.models import frozen_parts
+from rocmr_keras.models import quantized_parts
 from rocmr_keras.models import towers
 from rocmr_keras.models import values
 
@@ -65,6 +67,24 @@ class DualEncoder(keras.Model):
     )
     token_ids = np.array([[2, 7, 3, 0]])
     texts = model.encode_texts(token_ids, token_ids != 0)  # (1, 64)
+    ```
+
+    A text tower of your own is any `rocmr_keras.models.TextTower`:
+
+    ```python
+    class BagOfWords(keras.layers.Layer):
+        def __init__(self, vocabulary_size, projection_dim, **kwargs):
+            super().__init__(**kwargs)
+            self.projection_dim = projection_dim
+            self.embedding_table = self.add_weight(shape=(vocabulary_size, projection_dim))
+            self.built = True
+
+        def embed(self, token_ids):
+            return keras.ops.take(self.embedding_table, token_ids, axis=0)
+
+        def encode(self, embeddings, padding_mask, training=False):
+            mask = keras.ops.cast(padding_mask, "float32")[..., None]
+            return keras.ops.sum(mask * embeddings, axis=1) / keras.ops.sum(mask, axis=1)
     ```
     """
 
@@ -362,6 +382,38 @@ class DualEncoder(keras.Model):
 
         return presets.to_backbone(self)
 
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        **kwargs,
+    ):
+        """Writes the forward pass alone, as a SavedModel: pixels and token ids to embeddings.
+
+        One that takes strings and image files, and searches, is what
+        `rocmr_keras.export.export_saved_model` writes; the image tower alone goes to ONNX, LiteRT
+        and OpenVINO by `rocmr_keras.export.export_image_tower`.
+
+        Args:
+            filepath: Path of the folder.
+            format: `"tf_saved_model"`, which is the default.
+            verbose: As for `keras.Model.export`.
+            input_signature: As for `keras.Model.export`. Defaults to `None`: batches of any
+                size, of the image size and caption length of the preprocessor; without
+                one, of any.
+            **kwargs: Further arguments of `keras.Model.export`.
+
+        Raises:
+            ValueError: If the format is another, or the backend is PyTorch, from which Keras
+                writes no model of several inputs.
+        """
+        exporting.check_format(format)
+        if input_signature is None:
+            input_signature = exporting.input_signature(self.preprocessor)
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
     def call(self, inputs, training=None):
         if "text_features" in inputs:
             texts = self.encode_features(inputs["text_features"], "texts", training)
@@ -387,6 +439,10 @@ class DualEncoder(keras.Model):
                 "use_logit_bias": self.use_logit_bias,
                 "max_scale": self.max_scale,
                 "frozen": dict(self.frozen),
+                "quantized": {
+                    side: quantized_parts.quantized_layers(self._tower(side))
+                    for side in ("images", "texts")
+                },
             }
         )
         return config
@@ -394,13 +450,15 @@ class DualEncoder(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        frozen = config.pop("frozen", {})
+        frozen, quantized = config.pop("frozen", {}), config.pop("quantized", {})
         for name in ("image_encoder", "text_encoder", "preprocessor"):
             config[name] = keras.saving.deserialize_keras_object(
                 config[name], custom_objects=custom_objects
             )
         model = cls(**config)
         model.freeze(**frozen)
+        for side, modes in quantized.items():
+            quantized_parts.quantize_layers(model._tower(side), modes)
         return model
 
 

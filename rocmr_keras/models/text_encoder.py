@@ -154,6 +154,14 @@ class TextEncoder(keras.Model):
         embeddings = self.embed(inputs["token_ids"])
         return self.encode(embeddings, inputs["padding_mask"], training=training)
 
+    def compute_output_shape(self, input_shape):
+        return (input_shape["token_ids"][0], self.projection_dim)
+
+    def compute_output_spec(self, inputs, training=None):
+        # Whatever the blocks compute in.
+        shapes = {name: tensor.shape for name, tensor in inputs.items()}
+        return keras.KerasTensor(self.compute_output_shape(shapes), "float32")
+
     def get_config(self):
         config = super().get_config()
         config.update(

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+#: Of the protocol `TextTower`.
 TEXT_MEMBERS = ("embed", "encode", "embedding_table")
 
 
@@ -22,15 +23,20 @@ def check(image_encoder, text_encoder, projection_dim):
         ValueError: If a tower cannot be used, or the widths differ and
             `projection_dim` is `None`.
     """
+    faults = [*_faults(image_encoder, "image_encoder"), *_faults(text_encoder, "text_encoder")]
     missing = [name for name in TEXT_MEMBERS if not hasattr(text_encoder, name)]
     if missing:
-        raise ValueError(
-            f"`text_encoder` must have {', '.join(TEXT_MEMBERS)}. Received: "
-            f"text_encoder={text_encoder} without {', '.join(missing)}. Wrap "
-            "the model in a class that splits it at its token embedding."
+        faults.append(
+            f"text_encoder={text_encoder} without {', '.join(missing)}: wrap it in a class that "
+            "splits it at its token embedding"
         )
-    image_width = _width(image_encoder, "image_encoder")
-    text_width = _width(text_encoder, "text_encoder")
+    if faults:
+        raise ValueError(
+            "`image_encoder` and `text_encoder` must be built Keras layers or models that tell "
+            f"the width of their embeddings, and `text_encoder` must have "
+            f"{', '.join(TEXT_MEMBERS)}. Received: {'; '.join(faults)}."
+        )
+    image_width, text_width = _width(image_encoder), _width(text_encoder)
     if projection_dim is None and image_width != text_width:
         raise ValueError(
             "Towers of different widths need a `projection_dim`. Received: "
@@ -41,21 +47,26 @@ def check(image_encoder, text_encoder, projection_dim):
     return image_width, text_width
 
 
-def _width(tower, name):
-    if not isinstance(tower, keras.layers.Layer) or not tower.built:
-        raise ValueError(
-            f"`{name}` must be a built Keras layer or model. Received: "
-            f"{name}={tower}. Call it once on a batch before joining it."
-        )
-    width = getattr(tower, "projection_dim", None)
-    if width is None and hasattr(tower, "output_shape"):
-        width = tower.output_shape[-1]
+def _faults(tower, name):
+    """Says what a tower lacks, and how to mend it."""
+    if not isinstance(tower, keras.layers.Layer):
+        return [f"{name}={tower}, which is no Keras layer: wrap it in one"]
+    found = []
+    if not tower.built:
+        found.append(f"{name}={tower}, which is not built: call it once on a batch")
+    width = _width(tower)
     if not isinstance(width, int):
-        raise ValueError(
-            f"`{name}` must tell the width of its embeddings. Received: "
-            f"{name}={tower} with projection_dim={width}. Give it an integer "
-            "attribute `projection_dim`."
+        found.append(
+            f"{name}={tower} with projection_dim={width}: give it an integer attribute "
+            "`projection_dim`"
         )
+    return found
+
+
+def _width(tower):
+    width = getattr(tower, "projection_dim", None)
+    if width is None and tower.built and hasattr(tower, "output_shape"):
+        width = tower.output_shape[-1]
     return width
 
 

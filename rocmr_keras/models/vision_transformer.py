@@ -144,6 +144,13 @@ class VisionTransformer(keras.Model):
             x = block(x)
         return self.projection(self.pooling(self.final_norm(x)))
 
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.projection_dim)
+
+    def compute_output_spec(self, images, training=None):
+        # Whatever the blocks compute in.
+        return keras.KerasTensor(self.compute_output_shape(images.shape), "float32")
+
     def get_config(self):
         config = super().get_config()
         config.update(

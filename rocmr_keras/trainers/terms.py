@@ -53,7 +53,8 @@ class Terms:
     Example:
 
     ```python
-    terms = Terms(clean=0.4, adversarial_images=0.3, adversarial_texts=0.3)
+    terms = rocmr_keras.trainers.Terms(clean=0.4, adversarial_images=0.3, adversarial_texts=0.3)
+    terms = {"clean": 0.4, "adversarial_pairs": 0.6, "text_first": True}  # `RoCMR` takes it too.
     ```
     """
 

@@ -2,6 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from rocmr_keras.models import Attackable
+from rocmr_keras.models import TextTower
 from rocmr_keras.models import towers
 
 
@@ -31,7 +33,8 @@ def test_widths_are_found():
     "image_encoder, text_encoder, message",
     [
         (Tower(2), keras.layers.Identity(), "without embed, encode, embedding_table"),
-        (Tower(2, built=False), Tower(2), "`image_encoder` must be a built Keras layer"),
+        (Tower(2, built=False), Tower(2), "which is not built: call it once"),
+        (Tower(None, built=False), keras.layers.Identity(), "not built.*image_encoder.*without"),
         (Tower(None), Tower(2), "with projection_dim=None"),
         (Tower(2), Tower(3), "Received: image width 2, text width 3"),
         ("resnet", Tower(2), "Received: image_encoder=resnet"),
@@ -40,6 +43,13 @@ def test_widths_are_found():
 def test_unusable_towers(image_encoder, text_encoder, message):
     with pytest.raises(ValueError, match=message):
         towers.check(image_encoder, text_encoder, None)
+
+
+def test_protocols_say_what_is_asked_for(small_model):
+    assert isinstance(small_model.text_encoder, TextTower) and isinstance(Tower(2), TextTower)
+    assert not isinstance(small_model.image_encoder, TextTower)
+    assert isinstance(small_model, Attackable)
+    assert not isinstance(small_model.text_encoder, Attackable)
 
 
 def test_what_counts_as_strings():

@@ -23,11 +23,11 @@ class ImageAttack(Attack):
     Example:
 
     ```python
-    class FGSM(ImageAttack):
+    class FGSM(rocmr_keras.attacks.ImageAttack):
         def call(self, inputs, loss_fn):
-            _, gradient = value_and_grad(loss_fn)(inputs)
-            step = 8 / 255 * self.epsilon_scale * ops.sign(gradient)
-            return ops.clip(inputs + step, 0.0, 1.0)
+            _, gradient = rocmr_keras.attacks.value_and_grad(loss_fn)(inputs)
+            step = 8 / 255 * self.epsilon_scale * keras.ops.sign(gradient)
+            return keras.ops.clip(inputs + step, 0.0, 1.0)
     ```
     """
 

@@ -5,12 +5,17 @@ from rocmr_keras.data.formats.records import Record
 from rocmr_keras.data.formats.records import make_splits
 from rocmr_keras.data.formats.records import split_name
 
+# Ours, and those of open_clip.
+_IMAGE_COLUMNS = ("image", "filepath")
+_CAPTION_COLUMNS = ("caption", "title")
+_DELIMITERS = (",", "\t", ";")
+
 
 def load_csv(
     captions,
     images=None,
-    image_column="image",
-    caption_column="caption",
+    image_column=None,
+    caption_column=None,
     split_column="split",
     delimiter=None,
     max_bad_fraction=0.01,
@@ -22,11 +27,14 @@ def load_csv(
         captions: Path of a CSV or TSV file in UTF-8, its first row the names of the columns.
         images: Path of the folder that image paths start from. Defaults to `None`, the
             folder of the table.
-        image_column: String, the column of image paths. Defaults to `"image"`.
-        caption_column: String, the column of captions. Defaults to `"caption"`.
+        image_column: String, the column of image paths. Defaults to `None`: `"image"`, or
+            open_clip's `"filepath"`.
+        caption_column: String, the column of captions. Defaults to `None`: `"caption"`, or
+            open_clip's `"title"`.
         split_column: String, the column of split names. Where there is none, all is
             for training. Defaults to `"split"`.
-        delimiter: String of one character. Defaults to `None`: a tab for `.tsv`, else a comma.
+        delimiter: String of one character. Defaults to `None`: a tab for `.tsv`; else a comma, a
+            tab or a semicolon, whichever the first row has most of.
         max_bad_fraction: Float, the share of bad records that is skipped. Defaults to
             `0.01`.
         check_files: Boolean, whether every image's header is read. Defaults to `True`.
@@ -37,30 +45,50 @@ def load_csv(
     Raises:
         ValueError: If a column is missing, a row cannot be read, or too much is bad.
     """
-    is_tsv = os.fspath(captions).lower().endswith(".tsv")
     images = os.path.dirname(captions) if images is None else images
-    delimiter = delimiter or ("\t" if is_tsv else ",")
+    rows, found = _read_rows(captions, delimiter)
+    image_column = _column(image_column or _IMAGE_COLUMNS, found, captions)
+    caption_column = _column(caption_column or _CAPTION_COLUMNS, found, captions)
     records = []
-    for row in _read_rows(captions, delimiter, image_column, caption_column):
+    for row in rows:
         split = split_name(row.get(split_column) or "train", repr(str(captions)))
         path = os.path.join(images, row[image_column] or "")
         records.append(Record(split, path, [row[caption_column]]))
     return make_splits(records, max_bad_fraction, check_files)
 
 
-def _read_rows(path, delimiter, *columns):
+def _read_rows(path, delimiter):
+    """Returns the rows as dicts, and the names of the columns."""
     with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=delimiter)
+        reader = None
         try:
-            rows, found = list(reader), reader.fieldnames or ()
+            delimiter = delimiter or _find_delimiter(path, file)
+            reader = csv.DictReader(file, delimiter=delimiter)
+            return list(reader), tuple(reader.fieldnames or ())
         except (csv.Error, UnicodeDecodeError) as error:
+            line = reader.line_num if reader else 0
             raise ValueError(
                 f"A table must be CSV in UTF-8. Received: {str(path)!r}, after line "
-                f"{reader.line_num}: {error}. Correct what follows that line."
+                f"{line}: {error}. Correct what follows that line."
             ) from error
-    if not set(columns) <= set(found):
-        raise ValueError(
-            f"A table must have the columns {columns}. Received: {str(path)!r} with the columns "
-            f"{tuple(found)}. Name yours with `image_column` and `caption_column`."
-        )
-    return rows
+
+
+def _find_delimiter(path, file):
+    if os.fspath(path).lower().endswith(".tsv"):
+        return "\t"
+    head = file.readline()
+    file.seek(0)
+    return max(_DELIMITERS, key=head.count)
+
+
+def _column(names, found, path):
+    """Returns the first of some names that is a column."""
+    names = (names,) if isinstance(names, str) else names
+    for name in names:
+        if name in found:
+            return name
+    raise ValueError(
+        f"A table must have the column {' or '.join(map(repr, names))}. Received: {str(path)!r} "
+        f"with the columns {found}. Name yours with `image_column` and `caption_column`, and "
+        "what is between them with `delimiter`."
+    )

@@ -1,5 +1,6 @@
-"""EfficientNet-Lite0: an image net for small machines."""
+"""EfficientNet-Lite: image nets for small machines."""
 
+import math
 import re
 
 import keras
@@ -39,19 +40,48 @@ def efficientnet_lite0(num_classes=None):
         - [Tan and Le, 2019](https://arxiv.org/abs/1905.11946)
         - [EfficientNet-Lite](https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite)
     """
+    return _build("efficientnet_lite0", 1.0, 1.0, num_classes)
+
+
+def efficientnet_lite2(num_classes=None):
+    """Builds EfficientNet-Lite2, with fresh weights.
+
+    Lite0 with a tenth more filters and a fifth more blocks: 6.1 million weights with a
+    classifier instead of 4.7. ImageNet was seen at 260 pixels.
+
+    Args:
+        num_classes: As for `efficientnet_lite0`.
+
+    Returns:
+        A functional `keras.Model`.
+    """
+    return _build("efficientnet_lite2", 1.1, 1.2, num_classes)
+
+
+def _build(name, width, depth, num_classes):
+    """Stem, head, and the number of blocks of the first and last stage never grow."""
     images = keras.Input((None, None, 3), name="images")
     x = _normalized(_convolution(images, _STEM_FILTERS, "conv_stem", 3, 2), "bn0")
     index = 0
-    for repeats, kernel, stride, expansion, filters in _STAGES:
+    for stage, (repeats, kernel, stride, expansion, filters) in enumerate(_STAGES):
+        if 0 < stage < len(_STAGES) - 1:
+            repeats = math.ceil(depth * repeats)
         for repeat in range(repeats):
             first = stride if repeat == 0 else 1
-            x = _block(x, f"blocks_{index}", kernel, first, expansion, filters)
+            filters_here = _rounded(width * filters)
+            x = _block(x, f"blocks_{index}", kernel, first, expansion, filters_here)
             index += 1
     x = _normalized(_convolution(x, _HEAD_FILTERS, "conv_head"), "bn1")
     if num_classes is not None:
         x = keras.layers.GlobalAveragePooling2D(name="average")(x)
         x = parts.dense(_HEAD_FILTERS, num_classes, "fc")(x)
-    return keras.Model(images, x, name="efficientnet_lite0")
+    return keras.Model(images, x, name=name)
+
+
+def _rounded(filters):
+    """The nearest multiple of 8 that does not take away a tenth."""
+    nearest = max(8, int(filters + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * filters else nearest
 
 
 def _block(inputs, name, kernel, stride, expansion, filters):
@@ -89,10 +119,10 @@ def _normalized(x, name, activation=True):
 
 
 def assign_state_dict(model, state):
-    """Gives an EfficientNet-Lite0 the weights of a PyTorch state dict.
+    """Gives an EfficientNet-Lite the weights of a PyTorch state dict.
 
     Args:
-        model: What `efficientnet_lite0` gives.
+        model: What `efficientnet_lite0` or `efficientnet_lite2` gives.
         state: Dict from names like `"_blocks.0._bn1.weight"` to arrays.
 
     Raises:
@@ -106,8 +136,8 @@ def assign_state_dict(model, state):
         missing = [name for name in names if name not in state]
         if missing:
             raise ValueError(
-                "`state` must hold every weight of EfficientNet-Lite0. Received: a state dict "
-                f"of {len(state)} arrays without {missing[0]!r}. Pass the one of Lite0."
+                f"`state` must hold every weight of {model.name}. Received: a state dict "
+                f"of {len(state)} arrays without {missing[0]!r}. Pass that model's own."
             )
         layer.set_weights([_as_keras(layer, state[name]) for name in names])
 

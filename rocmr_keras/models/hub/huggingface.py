@@ -92,7 +92,7 @@ def load_backbone(folder):
 
 
 def _read(path):
-    require("safetensors", "safetensors")
+    require(("safetensors", "safetensors"))
     from safetensors.numpy import load_file
 
     if not path.is_file():

