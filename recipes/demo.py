@@ -39,6 +39,7 @@ flags.DEFINE_integer("seed", 0, "Of everything that is drawn.")
 common_flags.define_budget("image_epsilon", 4 / 255, "Image budget of the robust training.")
 common_flags.define_budget("attack_epsilon", 2 / 255, "Image budget of AutoAttack.")
 common_flags.define_data_flags()
+flags.adopt_module_key_flags(common_flags)
 
 _RECIPES = pathlib.Path(__file__).parent
 _SECONDS_BETWEEN_LOOKS = 1.0

@@ -49,7 +49,7 @@ def check_split(split, batch_size):
         )
 
 
-def check_attacks(attacks):
+def check_named_attacks(attacks):
     """Refuses attacks that have no names.
 
     Args:

@@ -1,4 +1,4 @@
-from rocmr_keras.evaluation.arguments import check_attacks
+from rocmr_keras.evaluation.arguments import check_named_attacks
 from rocmr_keras.evaluation.encoded_split import EncodedSplit
 from rocmr_keras.evaluation.threat import Threat
 from rocmr_keras.metrics.summary import damage
@@ -58,7 +58,7 @@ def evaluate(
     report["attacks"]["pgd"]["image_to_text"]["recall_at_1"]
     ```
     """
-    check_attacks(attacks)
+    check_named_attacks(attacks)
     threats = {name: as_threat(threat) for name, threat in (attacks or {}).items()}
     _check_names(threats)
     encoded = EncodedSplit(model, split, ground_truth, intra_modal, batch_size, verbose)

@@ -149,7 +149,7 @@ class DualEncoder(keras.Model):
             ValueError: If `images` is not a batch of float images, or is a NumPy array with
                 values out of [0, 1].
         """
-        values.check_pixels(images)
+        values.check_range_of_pixels(images)
         images = towers.check_images(images)
         x = self.image_encoder(images, training=training)
         return _project(x, self.image_projection, normalize)

@@ -22,7 +22,7 @@ def check_vocabulary(text_encoder, preprocessor):
         )
 
 
-def check_pixels(images):
+def check_range_of_pixels(images):
     """Refuses float images in a NumPy array that are not in [0, 1].
 
     Args:

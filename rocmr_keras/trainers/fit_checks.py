@@ -60,7 +60,9 @@ def check_keys(batch):
             "An image with several captions comes once for each of them."
         )
     if "image_ids" in batch:
-        dtype = str(getattr(batch["image_ids"], "dtype", np.asarray(batch["image_ids"]).dtype))
+        ids = batch["image_ids"]
+        # A symbolic tensor is none of NumPy's.
+        dtype = str(ids.dtype if hasattr(ids, "dtype") else np.asarray(ids).dtype)
         if "int" not in dtype:
             raise ValueError(
                 "`image_ids` must be integers in a batch. Received: image_ids of dtype "

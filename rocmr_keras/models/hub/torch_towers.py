@@ -42,7 +42,7 @@ class ImageTower(keras.layers.Layer):
         return features_of(self.encode(pixels.to(dtype)))
 
 
-class TextTower(keras.layers.Layer):
+class TorchTextTower(keras.layers.Layer):
     """Token embeddings to embeddings of texts, by the model's own code.
 
     The model is called with ids that stand in for the real ones: a word, the end at its place,
@@ -113,7 +113,7 @@ def adapter_arguments(
     wrapped = keras.layers.TorchModuleWrapper(model)
     return {
         "encode_images": ImageTower(wrapped, encode_images, mean, std),
-        "encode_text_embeddings": TextTower(wrapped, encode_texts, table, preprocessor),
+        "encode_text_embeddings": TorchTextTower(wrapped, encode_texts, table, preprocessor),
         "embedding_table": table.weight,
         "preprocessor": preprocessor,
         "scale": lambda: ops.reshape(model.logit_scale.detach().exp(), ()),
