@@ -51,9 +51,9 @@ def captions(tmp_path_factory):
     return path
 
 
-def run(recipe, *flags):
+def run(recipe, *flags, cwd=ROOT):
     command = [sys.executable, str(ROOT / "recipes" / recipe), *flags]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=dict(os.environ))
+    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=dict(os.environ))
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -212,6 +212,14 @@ def demonstrate(folder, data):
     assert budget["epsilon"] == pytest.approx(2 / 255)
     again = run("demo.py", *flags, "--resume")
     assert again.count(" is there.") == 6 and "| tecoa | " in again
+
+
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="it compiles longer elsewhere")
+def test_tour(tmp_path):
+    out = run("tour.py", cwd=tmp_path)
+    assert "recall@1, protocol query: image→text" in out
+    written = {path.name for path in (tmp_path / "runs" / "tour").iterdir()}
+    assert written == {"adversarial.png", "retrieval.png"}
 
 
 def test_benchmark():
