@@ -42,18 +42,18 @@ def captions(tmp_path_factory):
             name = f"{split}-{index}.png"
             Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / name)
             text = f"a {color} {WORDS[index % len(WORDS)]} number {split}{index}"
-            rows.append({"picture": name, "caption": text, "split": split})
+            rows.append({"filepath": name, "caption": text, "split": split})
     path = folder / "captions.csv"
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["picture", "caption", "split"])
+        writer = csv.DictWriter(file, ["filepath", "caption", "split"])
         writer.writeheader()
         writer.writerows(rows)
     return path
 
 
-def run(recipe, *flags):
+def run(recipe, *flags, cwd=ROOT):
     command = [sys.executable, str(ROOT / "recipes" / recipe), *flags]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=dict(os.environ))
+    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=dict(os.environ))
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -62,7 +62,6 @@ def small(captions, output):
     return [
         "--dataset=csv",
         f"--captions={captions}",
-        "--image_column=picture",
         f"--images={captions.parent}",
         f"--output={output}",
         "--image_size=16",
@@ -127,7 +126,7 @@ def test_train_resume_and_compare(captions, tmp_path):
     folder = tmp_path / "compare"
     compare = ["compare.py", f"--runs={tmp_path}/rocmr-0", f"--output={folder}"]
     assert f"| rocmr | {recall:.1f} /" in run(*compare)
-    named = ("--dataset", "--captions", "--image_column")
+    named = ("--dataset", "--captions")
     data = [flag for flag in flags if flag.split("=")[0] in named]
     attacks = ["--attacks=listed", "--eval_epsilons=8/255", "--eval_steps=1", "--k=1"]
     table = run(*compare, *attacks, "--transfer", *data)
@@ -214,6 +213,14 @@ def demonstrate(folder, data):
     assert again.count(" is there.") == 6 and "| tecoa | " in again
 
 
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="it compiles longer elsewhere")
+def test_tour(tmp_path):
+    out = run("tour.py", cwd=tmp_path)
+    assert "recall@1, protocol query: image→text" in out
+    written = {path.name for path in (tmp_path / "runs" / "tour").iterdir()}
+    assert written == {"adversarial.png", "retrieval.png"}
+
+
 def test_benchmark():
     small = ["--image_size=16", "--vocabulary_size=60", "--batch_size=2", "--repeats=1"]
     out = run("benchmark.py", "--what=attack", "--num_steps=1", *small)
@@ -242,7 +249,8 @@ def pack_and_embed(folder, data):
     }
     output = folder / "squares.gallery"
     asked = ["--items=test", f"--output={output}", "--query=a red square", "--k=2"]
-    out = run("command_line.py", "embed", model, *asked, *data)
+    columns = ["--image_column=filepath", "--caption_column=caption", "--csv_separator=,"]
+    out = run("command_line.py", "embed", model, *asked, *columns, *data)
     gallery = rk.gallery.Gallery.load(output)
     assert len(gallery) == 6 and len(re.findall(r"-?0\.\d{3}  test-\d.png", out)) == 2
     assert not pathlib.Path(f"{output}.chunks").exists()

@@ -11,13 +11,13 @@ from rocmr_keras.metrics.ranks import query_ranks
 
 
 def retrieval_rows(model, split, count=6, seed=0, verbose=0):
-    """Draws queries of both modalities and looks up their top five.
+    """Draws queries of both modalities, each of another image, and looks up their top five.
 
     Args:
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
-        count: Integer, rows in all: the first half text queries, the rest image queries.
-            Defaults to `6`.
+        count: Integer, rows in all: the first half text queries, the rest image queries; as many
+            as there are images, if these are fewer. Defaults to `6`.
         seed: Integer. The queries are a random draw, not a choice of nice ones.
             Defaults to `0`.
         verbose: `1` for progress bars. Defaults to `0`.
@@ -27,12 +27,21 @@ def retrieval_rows(model, split, count=6, seed=0, verbose=0):
     """
     embeddings = encode(model, split, verbose=verbose)
     rng = np.random.default_rng(seed)
-    texts = rng.choice(len(split.captions), (count + 1) // 2, replace=False)
-    images = rng.choice(len(split.images), count // 2, replace=False)
+    # Images of one id count as one.
+    _, places = np.unique(split.image_ids, return_index=True)
+    drawn = rng.permutation(places)[:count]
+    half = (len(drawn) + 1) // 2
+    texts = [_caption_of(split, place, rng) for place in drawn[:half]]
+    images = drawn[half:]
     return [
         *(_row(model, split, embeddings, "texts", index) for index in texts),
         *(_row(model, split, embeddings, "images", index) for index in images),
     ]
+
+
+def _caption_of(split, place, rng):
+    """Draws the place of a caption of the image at a place."""
+    return rng.choice(np.flatnonzero(split.caption_image_ids == split.image_ids[place]))
 
 
 def _row(model, split, embeddings, modality, index):

@@ -9,6 +9,8 @@ from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.evaluation.examples import at_random
 from rocmr_keras.reports.pictures.changes import changed_words
 
+COLOURS = ("red", "green", "blue", "yellow", "cyan", "magenta")
+
 
 @pytest.fixture(scope="module")
 def rows(model, split):
@@ -45,6 +47,17 @@ def same(first, second):
 def test_rows_depend_on_the_seed_alone(rows, model, split):
     assert same(at_random.retrieval_rows(model, split, count=5, seed=1), rows)
     assert not same(at_random.retrieval_rows(model, split, count=5, seed=2), rows)
+
+
+def test_each_query_is_of_another_image(model, split):
+    rows = at_random.retrieval_rows(model, split, count=20, seed=3)
+    # Seven images of six ids.
+    assert [isinstance(row["query"], str) for row in rows] == [True] * 3 + [False] * 3
+    for row in rows:
+        assert row["rank"] >= 1
+    colours = [next(c for c in COLOURS if c in row["query"]) for row in rows[:3]]
+    pictures = [row["query"].round(1).tobytes() for row in rows[3:]]
+    assert len(set(colours)) == 3 and len(set(pictures)) == 3
 
 
 @pytest.fixture(scope="module")
