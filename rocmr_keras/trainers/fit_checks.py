@@ -52,7 +52,7 @@ def check_keys(batch):
             f"`image_ids`. Received: {sorted(batch)}, without {', '.join(missing)}. "
             "`rocmr_keras.data.batches` makes such batches."
         )
-    lengths = {name: np.shape(value)[0] for name, value in batch.items() if len(np.shape(value))}
+    lengths = {name: _length(value) for name, value in batch.items()}
     known = {name: length for name, length in lengths.items() if length is not None}
     if len(set(known.values())) > 1:
         raise ValueError(
@@ -69,6 +69,14 @@ def check_keys(batch):
                 f"{dtype}. `rocmr_keras.data.Split` numbers ids of any kind; or use "
                 "`numpy.unique(ids, return_inverse=True)[1]`."
             )
+
+
+def _length(value):
+    """Returns the first dimension, `None` where a traced step does not know it."""
+    shape = value.shape if hasattr(value, "shape") else np.shape(value)
+    # One of TensorFlow may not even know how many dimensions there are.
+    is_unknown = getattr(shape, "rank", 0) is None
+    return None if is_unknown or not len(shape) else shape[0]
 
 
 def check_arrays(batch, rows=None):
