@@ -6,6 +6,8 @@ from keras import ops
 EXPORTS = keras.config.backend() != "torch"
 
 
+# Keras asks JAX for it in the old way.
+@pytest.mark.filterwarnings("ignore:The `native_serialization` parameter:DeprecationWarning")
 @pytest.mark.skipif(not EXPORTS, reason="Keras writes no SavedModel of several inputs from torch")
 def test_a_saved_model_without_a_signature(small_model, tmp_path):
     small_model.export(tmp_path / "saved", verbose=False)
