@@ -42,6 +42,7 @@ common_flags.define_data_flags()
 flags.adopt_module_key_flags(common_flags)
 
 _RECIPES = pathlib.Path(__file__).parent
+_DATA = ("dataset", "captions", "images", "image_column", "caption_column", "csv_separator")
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 #: The token table trains with the projections and then stays as it is.
@@ -75,7 +76,7 @@ class Job:
         self.recipe, self.arguments, self.result = recipe, arguments, pathlib.Path(result)
 
     def command(self):
-        data = [FLAGS[name].serialize() for name in ("dataset", "captions", "images")]
+        data = [FLAGS[name].serialize() for name in _DATA]
         kinds = ["--kinds"] if FLAGS.dataset == "emoji" else []
         again = [f"--{name}" for name in ("resume", "overwrite") if FLAGS[name].value]
         if self.recipe != "finetune":
