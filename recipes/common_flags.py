@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+from absl import app
 from absl import flags
 from libraries import rk
 
@@ -59,6 +60,9 @@ def define_data_flags():
     )
     flags.DEFINE_string("image_column", None, "csv: of paths; else image, or filepath.")
     flags.DEFINE_string("caption_column", None, "csv: of captions; else caption, or title.")
+    flags.DEFINE_float(
+        "test_share", 0.0, "Share of the training images for a test, where the data names none."
+    )
     flags.DEFINE_string("csv_separator", None, "csv: one character; else it is found.")
 
 
@@ -102,7 +106,20 @@ def load_data():
     options = {name: value for name, value in given.items() if value is not None}
     if values.kinds:
         options["with_kinds"] = True
-    return rk.data.load(values.dataset, **options)
+    splits = rk.data.load(values.dataset, **options)
+    if values.test_share and "test" not in splits:
+        splits["train"], splits["test"] = rk.data.hold_out(splits["train"], values.test_share)
+    return splits
+
+
+def choose_split(splits, name):
+    """Returns a split by its name, or says how to get one."""
+    if name not in splits:
+        raise app.UsageError(
+            f"The data must have a split {name!r}. Received: the splits {', '.join(splits)}. Name "
+            "it in the data, or split off a test with --test_share=0.1."
+        )
+    return splits[name]
 
 
 def make_preprocessor(captions):

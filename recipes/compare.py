@@ -67,7 +67,9 @@ def compare_runs():
     """Compares the reports of some folders, or attacks their models anew first."""
     needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures
     split = (
-        common_flags.choose_images(common_flags.load_data()[FLAGS.split]) if needs_data else None
+        common_flags.choose_images(common_flags.choose_split(common_flags.load_data(), FLAGS.split))
+        if needs_data
+        else None
     )
     folders = FLAGS.runs
     if FLAGS.attacks:

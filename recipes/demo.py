@@ -42,7 +42,15 @@ common_flags.define_data_flags()
 flags.adopt_module_key_flags(common_flags)
 
 _RECIPES = pathlib.Path(__file__).parent
-_DATA = ("dataset", "captions", "images", "image_column", "caption_column", "csv_separator")
+_DATA = (
+    "dataset",
+    "captions",
+    "images",
+    "image_column",
+    "caption_column",
+    "csv_separator",
+    "test_share",
+)
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 #: The token table trains with the projections and then stays as it is.

@@ -38,7 +38,7 @@ flags.DEFINE_integer("k", 5, "How many items are printed for the query.")
 def choose_items():
     """Returns what is embedded: a folder, or a split."""
     if FLAGS.items != "folder":
-        return common_flags.load_data()[FLAGS.items]
+        return common_flags.choose_split(common_flags.load_data(), FLAGS.items)
     if not FLAGS.images or FLAGS.modality == "texts":
         raise app.UsageError("--items=folder needs --images, a folder; captions are of a split.")
     return FLAGS.images

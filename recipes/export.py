@@ -47,7 +47,7 @@ def build_gallery(model):
     options["chunk_folder"] = os.path.join(FLAGS.output, ".chunks")
     if FLAGS.gallery == "folder":
         return rk.gallery.build_gallery(model, FLAGS.images, **options), None
-    split = common_flags.load_data()[FLAGS.gallery]
+    split = common_flags.choose_split(common_flags.load_data(), FLAGS.gallery)
     gallery = rk.gallery.build_gallery(model, split, **options)
     queries = keras.ops.convert_to_numpy(model.encode_texts(split.captions[:1000]))
     return gallery, np.asarray(queries)

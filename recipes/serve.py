@@ -56,7 +56,9 @@ def load_thumbnails():
         return None
     if FLAGS.thumbnails == "folder":
         return serving.Thumbnails.from_folder(FLAGS.images)
-    return serving.Thumbnails.from_split(common_flags.load_data()[FLAGS.thumbnails])
+    return serving.Thumbnails.from_split(
+        common_flags.choose_split(common_flags.load_data(), FLAGS.thumbnails)
+    )
 
 
 def build_lab(thumbnails):

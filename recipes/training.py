@@ -61,7 +61,11 @@ def start():
     run_folder.claim()
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(FLAGS.precision)
-    return common_flags.load_data()
+    splits = common_flags.load_data()
+    for name in {"train", FLAGS.evaluate_on} - {"none"}:
+        # Now, and not when the training is over.
+        common_flags.choose_split(splits, name)
+    return splits
 
 
 def read_terms():

@@ -221,6 +221,21 @@ def test_tour(tmp_path):
     assert written == {"adversarial.png", "retrieval.png"}
 
 
+def test_no_test_split_is_said_before_training(captions, tmp_path):
+    rows = [row for row in captions.read_text("utf-8").splitlines() if not row.endswith(",test")]
+    path = captions.parent / "without.csv"
+    path.write_text("\n".join(rows), "utf-8")
+    command = [sys.executable, str(ROOT / "recipes" / "train.py"), *small(path, tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode != 0
+    assert "Received: the splits train, validation." in result.stderr + result.stdout
+    assert "--test_share=0.1" in result.stderr + result.stdout
+    assert not (tmp_path / "run" / "model.keras").exists()
+    data = f"--dataset=csv --captions={path} --images={path.parent} --test_share=0.25".split()
+    pack = ["pack.py", *data, f"--output={tmp_path}/packs", "--image_size=16"]
+    assert "test" in run(*pack)
+
+
 def test_benchmark():
     small = ["--image_size=16", "--vocabulary_size=60", "--batch_size=2", "--repeats=1"]
     out = run("benchmark.py", "--what=attack", "--num_steps=1", *small)

@@ -10,6 +10,7 @@ from rocmr_keras.data.preprocessors.hub_preprocessor import HubPreprocessor
 from rocmr_keras.data.preprocessors.preprocessor import Preprocessor
 from rocmr_keras.data.random_shift import RandomShift
 from rocmr_keras.data.split import Split
+from rocmr_keras.data.split import hold_out
 
 __all__ = [
     "Batches",
@@ -19,6 +20,7 @@ __all__ = [
     "RandomShift",
     "Split",
     "batches",
+    "hold_out",
     "load",
     "open_pack",
     "pack",

@@ -168,3 +168,41 @@ def _check_images(images):
             "others are read from files."
         )
     return [os.fspath(path) for path in images]
+
+
+def hold_out(split, share, seed=0):
+    """Splits off a share of the images at random, with all captions of theirs.
+
+    Images with one id, which share their captions, stay together. The draw depends on the ids
+    and the seed alone, so that every run of one data set tests the same images.
+
+    Args:
+        split: A `Split`.
+        share: Float between 0 and 1, of the ids that are split off.
+        seed: Integer. Defaults to `0`.
+
+    Returns:
+        Tuple of two `Split`, what stays, under the name of `split`, and what is split off,
+        `"test"`.
+
+    Raises:
+        ValueError: If `share` is not between 0 and 1, or leaves one side without an image.
+
+    Example:
+
+    ```python
+    splits = dict(zip(("train", "test"), hold_out(splits["train"], 0.1)))
+    ```
+    """
+    ids = np.unique(split.image_ids)
+    count = round(share * len(ids)) if 0 < share < 1 else 0
+    if not 0 < count < len(ids):
+        raise ValueError(
+            "`share` must be between 0 and 1 and leave images on both sides. Received: "
+            f"share={share}, a split with {len(ids)} different image ids. Pass for example 0.1."
+        )
+    chosen = np.random.default_rng(seed).choice(ids, count, replace=False)
+    is_chosen = np.isin(split.image_ids, chosen)
+    kept, held = (split.take(np.flatnonzero(side)) for side in (~is_chosen, is_chosen))
+    held.name = "test"
+    return kept, held

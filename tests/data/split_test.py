@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rocmr_keras.data import Split
+from rocmr_keras.data import hold_out
 
 
 def make_split(n=6, drawings=1, captions=2):
@@ -103,3 +104,25 @@ def test_small_ids_are_kept():
 def test_ids_that_cannot_be_compared(ids):
     with pytest.raises(ValueError, match="`image_ids` must be a flat list .*Received: image_ids"):
         Split(["a", "b"], ids, ["x", "y"], [1, 2])
+
+
+def test_a_share_is_held_out_with_its_captions():
+    ids = np.repeat(np.arange(20), 2)
+    images = [f"{index}.png" for index in range(40)]
+    split = Split(images, ids, [f"caption {i}" for i in range(20)], np.arange(20), "train")
+    kept, held = hold_out(split, 0.25, seed=3)
+    assert (kept.name, held.name) == ("train", "test")
+    # Both images of an id are on one side, and each side has the captions of its images alone.
+    assert len(set(held.image_ids)) == 5 and len(held.images) == 10
+    assert not set(kept.image_ids) & set(held.image_ids)
+    for part in (kept, held):
+        assert set(part.caption_image_ids) == set(part.image_ids)
+    again = hold_out(split, 0.25, seed=3)[1]
+    assert again.images == held.images and hold_out(split, 0.25, seed=4)[1].images != held.images
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 0.001, 0.999])
+def test_a_share_that_leaves_nothing(share):
+    split = Split(["0.png", "1.png"], [0, 1], ["zero", "one"], [0, 1])
+    with pytest.raises(ValueError, match=f"Received: share={share}, a split with 2"):
+        hold_out(split, share)
