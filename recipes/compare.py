@@ -184,8 +184,8 @@ def draw_findings(split):
     pgd = rk.attacks.PGD(FLAGS.eval_both, FLAGS.eval_steps, seed=FLAGS.seed)
     word = common_flags.threats(FLAGS.seed, split.captions)[common_flags.counted("word")]
     rows = rk.evaluation.rows_under_attack(models, split, pgd, word.text_attack, seed=FLAGS.seed)
-    changed = f"{round(255 * FLAGS.eval_both, 2):g}/255 on images, {common_flags.counted('word')}"
-    title = f"Random queries that all models answer, attacked on each: {changed} in captions"
+    changed = f"{round(255 * FLAGS.eval_both, 2):g}/255, {common_flags.counted('word')}"
+    title = f"Random queries that all models answer, attacked: {changed}"
     rk.reports.pictures.retrieval_sheet(path("attacked.png"), rows, title=title)
     budgets = [0.0, *common_flags.parse_budgets(FLAGS.eval_epsilons)]
     curves = {

@@ -81,7 +81,8 @@ def _save(model, path):
 def _modules():
     """Modules that registered classes with Keras, to be imported by the other process."""
     found = {thing.__module__ for thing in keras.saving.get_custom_objects().values()}
-    return sorted(name for name in found if name.split(".")[0] not in _OURS)
+    # What was made by `exec` is of no module.
+    return sorted(name for name in found if name and name.split(".")[0] not in _OURS)
 
 
 def main(job):
