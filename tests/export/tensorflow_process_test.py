@@ -10,8 +10,9 @@ def test_error_of_the_other_process_is_shown(tmp_path):
 
 
 def test_classes_of_no_module_are_passed_over():
-    code = "@keras.saving.register_keras_serializable('nowhere')\nclass Nowhere(keras.layers.Layer):\n    pass\n"
-    exec(code, {"keras": keras})
+    code = "class Nowhere(keras.layers.Layer):\n    pass\n"
+    register = "@keras.saving.register_keras_serializable('nowhere')\n"
+    exec(register + code, {"keras": keras})
     try:
         found = tensorflow_process._modules()
     finally:
