@@ -34,6 +34,7 @@ flags.DEFINE_bool("overwrite", False, "Start anew where there is a demo already.
 flags.DEFINE_string("model", "offline:efficientnet_lite0+minilm_words", "As in finetune.py.")
 flags.DEFINE_list("presets", "standard,rocmr", "What is trained, compared and shown.")
 flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.")
+flags.DEFINE_integer("sequence_length", 16, "Tokens of a caption.")
 flags.DEFINE_integer("epochs", 5, "Passes over the images, of each preset.")
 flags.DEFINE_integer("seed", 0, "Of everything that is drawn.")
 common_flags.define_budget("image_epsilon", 4 / 255, "Image budget of the robust training.")
@@ -99,7 +100,7 @@ def start(folder):
         [
             f"--model={FLAGS.model}",
             f"--image_size={FLAGS.image_size}",
-            "--sequence_length=16",
+            f"--sequence_length={FLAGS.sequence_length}",
             "--preset=standard",
             "--freeze_images=tower",
             "--epochs=8",
