@@ -180,7 +180,7 @@ def run_beside(chains, folder):
         while running or any(chains.values()):
             for name, jobs in chains.items():
                 if jobs and name not in running:
-                    running[name] = begin(name, jobs.pop(0), folder)
+                    running[name] = begin(name, jobs.pop(0), folder, len(chains))
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             for name, process in list(running.items()):
                 epochs[name] = show_epochs(name, folder / name / "history.csv", epochs[name])
@@ -199,8 +199,8 @@ def remaining(name, jobs):
     return [job for job in jobs if job not in kept]
 
 
-def begin(name, job, folder):
-    """Starts a job; what it prints goes to a log."""
+def begin(name, job, folder, share):
+    """Starts a job beside others; what it prints goes to a log."""
     command = job.command()
     print("python", os.path.join(_RECIPES.name, command[0]), *command[1:], flush=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -212,6 +212,8 @@ def begin(name, job, folder):
             [sys.executable, str(_RECIPES / command[0]), *command[1:]],
             stdout=file,
             stderr=subprocess.STDOUT,
+            # Threads of PyTorch that wait for a core that another job has would stall both.
+            env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // share)), **os.environ},
         )
 
 
