@@ -122,6 +122,11 @@ def choose_split(splits, name):
     return splits[name]
 
 
+def load_chosen(name):
+    """Loads a split by its name, and returns what the evaluation looks at of it."""
+    return choose_images(choose_split(load_data(), name))
+
+
 def make_preprocessor(captions):
     """Returns a preprocessor with a vocabulary learnt from the captions."""
     values = flags.FLAGS
@@ -151,11 +156,11 @@ def threats(seed, captions):
     values = flags.FLAGS
     threat, named, count = rk.evaluation.Threat, {}, values.eval_substitutions
     for written, epsilon in zip(values.eval_epsilons, parse_budgets(values.eval_epsilons)):
-        named[f"pgd{values.eval_steps} {written}"] = threat(_pgd(epsilon, seed))
+        named[f"pgd{values.eval_steps} {written}"] = threat(pgd(epsilon, seed))
     noise = rk.attacks.RandomNoise(epsilon, seed=seed)
     named[f"noise {written}"] = threat(noise)
     for noun, mask in (("word", rk.attacks.WholeWords()), ("token", None)):
-        named[counted(noun)] = threat(text_attack=_search(seed, mask))
+        named[counted(noun)] = threat(text_attack=search(seed, mask))
     edits = {"num_edits": count, "fillers": rk.attacks.fillers_for(captions), "seed": seed}
     named[counted("edit")] = threat(text_attack=rk.attacks.HumanEdits(**edits))
     swaps = rk.attacks.RandomSubstitution(count, seed=seed)
@@ -163,7 +168,7 @@ def threats(seed, captions):
     named["random edits"] = threat(text_attack=rk.attacks.RandomHumanEdits(**edits))
     for noun in ("word", "token"):
         text_attack = named[counted(noun)].text_attack
-        attacks = _pgd(values.eval_both, seed), text_attack
+        attacks = pgd(values.eval_both, seed), text_attack
         named[f"both, {counted(noun)}"] = threat(*attacks, protocol="both")
     return named
 
@@ -176,7 +181,7 @@ def counted(noun):
 
 def joint_threats(seed):
     """Returns a threat for each joint attack, on the budget `--eval_both`."""
-    attacks = _pgd(flags.FLAGS.eval_both, seed), _search(seed)
+    attacks = pgd(flags.FLAGS.eval_both, seed), search(seed)
     return {
         name: rk.evaluation.Threat(*attacks, protocol=rk.evaluation.protocols.Both(name))
         for name in rk.attacks.joint.SCHEDULES
@@ -208,18 +213,20 @@ def corruptions(seed):
     for severity in flags.FLAGS.eval_severities:
         named.update(rk.attacks.corruptions(int(severity), seed=seed))
     written = flags.FLAGS.eval_epsilons[-1]
-    attack = _pgd(parse_budgets([written])[0], seed)
+    attack = pgd(parse_budgets([written])[0], seed)
     return {**named, f"pgd{flags.FLAGS.eval_steps} {written}": attack}
 
 
-def _pgd(epsilon, seed):
+def pgd(epsilon, seed):
+    """Returns the image attack of the evaluation flags at a budget."""
     values = flags.FLAGS
     return rk.attacks.PGD(
         epsilon, values.eval_steps, random_start=values.eval_random_start, seed=seed
     )
 
 
-def _search(seed, mask=None):
+def search(seed, mask=None):
+    """Returns the token search of the evaluation flags, among what a swap mask allows."""
     values = flags.FLAGS
     return rk.attacks.TokenSubstitution(
         values.eval_substitutions, values.eval_candidates, seed=seed, candidates=mask

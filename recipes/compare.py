@@ -22,7 +22,6 @@ model what was found on each other one. `--pictures` draws what the models find:
 queries that are attacked on each model (`--eval_both`), and recall over `--eval_epsilons`.
 """
 
-import functools
 import json
 import os
 import re
@@ -66,11 +65,7 @@ def main(_):
 def compare_runs():
     """Compares the reports of some folders, or attacks their models anew first."""
     needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures
-    split = (
-        common_flags.choose_images(common_flags.choose_split(common_flags.load_data(), FLAGS.split))
-        if needs_data
-        else None
-    )
+    split = common_flags.load_chosen(FLAGS.split) if needs_data else None
     folders = FLAGS.runs
     if FLAGS.attacks:
         folders = [attack_model(folder, split) for folder in FLAGS.runs]
@@ -83,7 +78,10 @@ def compare_runs():
     if FLAGS.transfer:
         draw_transfer(split)
     if FLAGS.pictures:
-        draw_findings(split)
+        models = load_all()
+        draw_found(models, split)
+        draw_attacked(models, split)
+        draw_epsilons(models, split)
 
 
 def write_tables(tables):
@@ -130,13 +128,17 @@ def draw_curves(reports):
         name: rk.reports.recall_curve(group, k=int(FLAGS.k)) for name, group in reports.items()
     }
     if all(len(found["epsilon"]) > 2 for found in curves.values()):
-        metric = f"recall@{FLAGS.k}"
-        rk.reports.pictures.recall_against_epsilon(
-            os.path.join(FLAGS.output, "epsilon.png"),
-            curves,
-            title=f"image→text {metric} under PGD on the query",
-            metric=metric,
-        )
+        draw_recall(curves)
+
+
+def draw_recall(curves):
+    metric = f"recall@{FLAGS.k}"
+    rk.reports.pictures.recall_against_epsilon(
+        os.path.join(FLAGS.output, "epsilon.png"),
+        curves,
+        title=f"image→text {metric} under PGD on the query",
+        metric=metric,
+    )
 
 
 def write_page(reports):
@@ -169,33 +171,42 @@ def draw_transfer(split):
     print(f"\n{rk.reports.format_transfer(matrix)}")
 
 
-def draw_findings(split):
-    """Draws what the models find: clean queries, attacked ones, and recall over epsilon."""
-    models, k = load_all(), int(FLAGS.k)
+def draw_found(models, split):
+    """Draws what each model finds for the same random queries."""
     shown = [
         [{**row, "label": name} for row in rk.evaluation.retrieval_rows(model, split)]
         for name, model in models.items()
     ]
     rows = [row for of_one_query in zip(*shown) for row in of_one_query]
-    path = functools.partial(os.path.join, FLAGS.output)
     rk.reports.pictures.retrieval_sheet(
-        path("retrieval.png"), rows, title="Random queries and their top five"
+        os.path.join(FLAGS.output, "retrieval.png"), rows, title="Random queries and their top five"
     )
-    pgd = rk.attacks.PGD(FLAGS.eval_both, FLAGS.eval_steps, seed=FLAGS.seed)
-    word = common_flags.threats(FLAGS.seed, split.captions)[common_flags.counted("word")]
-    rows = rk.evaluation.rows_under_attack(models, split, pgd, word.text_attack, seed=FLAGS.seed)
+
+
+def draw_attacked(models, split):
+    """Draws what each model finds for queries that are attacked on it."""
+    attacks = (
+        common_flags.pgd(FLAGS.eval_both, FLAGS.seed),
+        common_flags.search(FLAGS.seed, rk.attacks.WholeWords()),
+    )
+    rows = rk.evaluation.rows_under_attack(models, split, *attacks, seed=FLAGS.seed)
     changed = f"{round(255 * FLAGS.eval_both, 2):g}/255, {common_flags.counted('word')}"
-    title = f"Random queries that all models answer, attacked: {changed}"
-    rk.reports.pictures.retrieval_sheet(path("attacked.png"), rows, title=title)
+    rk.reports.pictures.retrieval_sheet(
+        os.path.join(FLAGS.output, "attacked.png"),
+        rows,
+        title=f"Random queries that all models answer, attacked: {changed}",
+    )
+
+
+def draw_epsilons(models, split):
+    """Draws the recall of each model over the budgets, attacked anew."""
     budgets = [0.0, *common_flags.parse_budgets(FLAGS.eval_epsilons)]
-    curves = {
-        name: rk.evaluation.epsilon_curve(model, split, pgd, budgets, k=k, batch_size=128)
-        for name, model in models.items()
-    }
-    metric = f"recall@{k}"
-    title = f"image→text {metric} under PGD-{FLAGS.eval_steps} on the query"
-    rk.reports.pictures.recall_against_epsilon(
-        path("epsilon.png"), curves, title=title, metric=metric
+    attack, k = common_flags.pgd(FLAGS.eval_both, FLAGS.seed), int(FLAGS.k)
+    draw_recall(
+        {
+            name: rk.evaluation.epsilon_curve(model, split, attack, budgets, k=k, batch_size=128)
+            for name, model in models.items()
+        }
     )
 
 

@@ -16,6 +16,7 @@ demo of your own photos.
 """
 
 import csv
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -54,23 +55,15 @@ _DATA = (
 )
 _SECONDS_BETWEEN_LOOKS = 1.0
 
-#: The token table trains with the projections and then stays as it is.
-_TOWERS = ["--freeze_texts=2"]
 #: Clean pairs keep pretrained features, robust ones must be learnt anew: a tenfold rate.
-_PRESET_FLAGS = {
-    "standard": ["--learning_rate=2e-4"],
-}
-_ROBUST_FLAGS = [
-    "--learning_rate=2e-3",
-    "--warmup=0.5",
-    "--text_epsilon=0.05",
-]
+_CLEAN = ["--learning_rate=2e-4"]
+_ROBUST = ["--learning_rate=2e-3", "--warmup=0.5", "--text_epsilon=0.05"]
 
 
 def main(_):
     started = time.monotonic()
     folder, presets = pathlib.Path(FLAGS.output), FLAGS.presets
-    run_beside({"start": [start(folder / "start")]}, folder)
+    run_beside({"start": [start(folder)]}, folder)
     run_beside({name: [train(folder, name), attack(folder, name)] for name in presets}, folder)
     run_beside({"compare": [compare(folder)]}, folder)
     print((folder / "tables.md").read_text("utf-8"))
@@ -78,93 +71,75 @@ def main(_):
     print(f"Look at attacked.png, retrieval.png, epsilon.png and report.html in {folder}.")
 
 
+@dataclasses.dataclass
 class Job:
     """A recipe with its flags, and the file that it leaves when it is done."""
 
-    def __init__(self, recipe, arguments, result):
-        self.recipe, self.arguments, self.result = recipe, arguments, pathlib.Path(result)
+    recipe: str
+    flags: list
+    result: pathlib.Path
 
-    def command(self):
-        data = [FLAGS[name].serialize() for name in _DATA]
-        kinds = ["--kinds"] if FLAGS.dataset == "emoji" else []
-        again = [f"--{name}" for name in ("resume", "overwrite") if FLAGS[name].value]
-        if self.recipe != "finetune":
-            again = []
-        return [f"{self.recipe}.py", *filter(None, data), *kinds, *self.arguments, *again]
+
+def finetuning(folder, *own):
+    """Returns a training into a folder, which goes on or starts anew as the demo does."""
+    again = [f"--{name}" for name in ("resume", "overwrite") if FLAGS[name].value]
+    shared = ["--evaluate_on=none", f"--seed={FLAGS.seed}", f"--output={folder}"]
+    return Job("finetune.py", [*own, *shared, *again], folder / "model.keras")
 
 
 def start(folder):
-    """Trains the projections of two towers that stay as they are."""
-    return Job(
-        "finetune",
-        [
-            f"--model={FLAGS.model}",
-            f"--image_size={FLAGS.image_size}",
-            f"--sequence_length={FLAGS.sequence_length}",
-            "--preset=standard",
-            "--freeze_images=tower",
-            "--epochs=8",
-            "--learning_rate=1e-3",
-            "--shift=0",
-            "--evaluate_on=none",
-            f"--seed={FLAGS.seed}",
-            f"--output={folder}",
-        ],
-        folder / "model.keras",
+    """Trains the projections and the words of two towers, on clean pairs."""
+    return finetuning(
+        folder / "start",
+        f"--model={FLAGS.model}",
+        f"--image_size={FLAGS.image_size}",
+        f"--sequence_length={FLAGS.sequence_length}",
+        "--preset=standard",
+        "--freeze_images=tower",
+        "--epochs=8",
+        "--learning_rate=1e-3",
+        "--shift=0",
     )
 
 
 def train(folder, preset):
-    """Goes on from the projections, with a preset's objective and its budget."""
-    return Job(
-        "finetune",
-        [
-            f"--model={folder / 'start' / 'model.keras'}",
-            f"--preset={preset}",
-            *_TOWERS,
-            *_PRESET_FLAGS.get(preset, _ROBUST_FLAGS),
-            f"--image_epsilon={written('image_epsilon')}",
-            f"--epochs={FLAGS.epochs}",
-            "--evaluate_on=none",
-            f"--seed={FLAGS.seed}",
-            f"--output={folder / preset}",
-        ],
-        folder / preset / "model.keras",
+    """Goes on from there with a preset's objective; the words stay as they are."""
+    return finetuning(
+        folder / preset,
+        f"--model={folder / 'start' / 'model.keras'}",
+        f"--preset={preset}",
+        "--freeze_texts=2",
+        *(_CLEAN if preset == "standard" else _ROBUST),
+        f"--image_epsilon={written('image_epsilon')}",
+        f"--epochs={FLAGS.epochs}",
     )
 
 
 def attack(folder, preset):
     """Attacks a model with AutoAttack."""
-    return Job(
-        "evaluate",
-        [
-            f"--model={folder / preset / 'model.keras'}",
-            "--attacks=fast",
-            f"--eval_both={written('attack_epsilon')}",
-            "--nopictures",
-            f"--seed={FLAGS.seed}",
-            f"--output={folder / preset}",
-        ],
-        folder / preset / "report.json",
-    )
+    own = [
+        f"--model={folder / preset / 'model.keras'}",
+        "--attacks=fast",
+        f"--eval_both={written('attack_epsilon')}",
+        "--nopictures",
+        f"--seed={FLAGS.seed}",
+        f"--output={folder / preset}",
+    ]
+    return Job("evaluate.py", own, folder / preset / "report.json")
 
 
 def compare(folder):
-    """Puts both reports into one table and page, and draws both models side by side."""
-    runs = ",".join(str(folder / preset) for preset in FLAGS.presets)
-    return Job(
-        "compare",
-        [
-            f"--runs={runs}",
-            "--pictures",
-            f"--eval_both={written('attack_epsilon')}",
-            "--eval_epsilons=1/255,2/255,4/255,8/255",
-            "--eval_steps=10",
-            f"--seed={FLAGS.seed}",
-            f"--output={folder}",
-        ],
-        folder / "epsilon.png",
-    )
+    """Puts the reports into one table and page, and draws the models side by side."""
+    own = [
+        f"--runs={','.join(str(folder / preset) for preset in FLAGS.presets)}",
+        "--pictures",
+        f"--eval_both={written('attack_epsilon')}",
+        "--eval_epsilons=1/255,2/255,4/255,8/255",
+        "--eval_steps=10",
+        f"--seed={FLAGS.seed}",
+        f"--output={folder}",
+    ]
+    return Job("compare.py", own, folder / "epsilon.png")
 
 
 def written(name):
@@ -175,20 +150,19 @@ def written(name):
 def run_beside(chains, folder):
     """Runs chains of jobs side by side, and stops all if one fails."""
     chains = {name: remaining(name, jobs) for name, jobs in chains.items()}
-    running, epochs = {}, dict.fromkeys(chains, 0)
+    running = {}
     try:
         while running or any(chains.values()):
             for name, jobs in chains.items():
                 if jobs and name not in running:
-                    running[name] = begin(name, jobs.pop(0), folder, len(chains))
+                    running[name] = Running(name, jobs.pop(0), folder, len(chains))
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            for name, process in list(running.items()):
-                epochs[name] = show_epochs(name, folder / name / "history.csv", epochs[name])
-                if process.poll() is not None:
-                    check(name, running.pop(name), folder / f"{name}.log")
+            for name, job in list(running.items()):
+                if job.look():
+                    del running[name]
     finally:
-        for process in running.values():
-            process.kill()
+        for job in running.values():
+            job.process.kill()
 
 
 def remaining(name, jobs):
@@ -199,44 +173,55 @@ def remaining(name, jobs):
     return [job for job in jobs if job not in kept]
 
 
-def begin(name, job, folder, share):
-    """Starts a job beside others; what it prints goes to a log."""
-    command = job.command()
-    print("python", os.path.join(_RECIPES.name, command[0]), *command[1:], flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    if job.recipe == "finetune":
-        # Or its rows would be shown as those of the new run.
-        (folder / name / "history.csv").unlink(missing_ok=True)
-    with open(folder / f"{name}.log", "a", encoding="utf-8") as file:
-        return subprocess.Popen(
-            [sys.executable, str(_RECIPES / command[0]), *command[1:]],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            # Threads of PyTorch that wait for a core that another job has would stall both.
-            env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // share)), **os.environ},
-        )
+class Running:
+    """A job that runs beside others on its share of the cores; what it prints goes to a log."""
 
+    def __init__(self, name, job, folder, share):
+        given = [FLAGS[name] for name in _DATA if not FLAGS[name].using_default_value]
+        data = [flag.serialize() for flag in given]
+        kinds = ["--kinds"] if FLAGS.dataset == "emoji" else []
+        command = [str(_RECIPES / job.recipe), *data, *kinds, *job.flags]
+        print("python", os.path.join(_RECIPES.name, job.recipe), *command[1:], flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name, self.log = name, folder / f"{name}.log"
+        self.history, self.shown = folder / name / "history.csv", 0
+        # That of a run before this one.
+        self.known = self.history.read_text("utf-8") if self.history.exists() else ""
+        # Threads of PyTorch that wait for a core that another job has would stall both.
+        threads = str(max(1, (os.cpu_count() or 1) // share))
+        with open(self.log, "a", encoding="utf-8") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={"OMP_NUM_THREADS": threads, **os.environ},
+            )
 
-def show_epochs(name, history, shown):
-    """Prints the rows of a history beyond those that were shown; returns how many there are."""
-    if not history.exists():
-        return shown
-    with open(history, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows[shown:], start=shown + 1):
-        figures = ", ".join(
-            f"{key.replace('_', ' ')} {float(row[key]):.3f}"
-            for key in ("loss", "recall_at_1", "adversarial_recall_at_1")
-            if row.get(key)
-        )
-        print(f"{name}: epoch {number}: {figures}", flush=True)
-    return max(shown, len(rows))
+    def look(self):
+        """Prints the epochs that are over; returns whether the job is, and ends if it failed."""
+        is_over = self.process.poll() is not None
+        self._show_epochs()
+        if self.process.returncode:
+            print(self.log.read_text("utf-8", errors="replace")[-3000:])
+            raise SystemExit(
+                f"{self.name} failed with exit code {self.process.returncode}. All that it "
+                f"printed is in {self.log}."
+            )
+        return is_over
 
-
-def check(name, process, log):
-    if process.returncode:
-        print(log.read_text("utf-8", errors="replace")[-3000:])
-        raise SystemExit(f"{name} failed with exit code {process.returncode}; all of it: {log}")
+    def _show_epochs(self):
+        text = self.history.read_text("utf-8") if self.history.exists() else ""
+        if text == self.known:
+            return
+        rows = list(csv.DictReader(text.splitlines()))
+        for number, row in enumerate(rows[self.shown :], start=self.shown + 1):
+            figures = ", ".join(
+                f"{key.replace('_', ' ')} {float(row[key]):.3f}"
+                for key in ("loss", "recall_at_1", "adversarial_recall_at_1")
+                if row.get(key)
+            )
+            print(f"{self.name}: epoch {number}: {figures}", flush=True)
+        self.shown = max(self.shown, len(rows))
 
 
 if __name__ == "__main__":

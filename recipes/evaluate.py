@@ -83,9 +83,7 @@ def main(_):
         raise app.UsageError("--transfer_to needs a --protocol, co_attack or sga.")
     model = keras.saving.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
-    split = common_flags.choose_images(
-        common_flags.choose_split(common_flags.load_data(), FLAGS.split)
-    )
+    split = common_flags.load_chosen(FLAGS.split)
     extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}
     if FLAGS.transfer_to:
         extra["transfer"] = run_transfer(model, split)

@@ -56,14 +56,12 @@ def _read(path):
     with open(path, "rb") as opened, np.load(opened) as file:
         state = {name: file[name] for name in file.files}
     unknown = [name for name in state if not _KNOWN.fullmatch(name)]
-    lacks = "epoch" not in state or any(
-        f"{kind}_{index}" not in state
-        for kind in ("variable", "metric")
-        for index in range(_count(state, kind))
-    )
+    counts = {kind: _count(state, kind) for kind in ("variable", "metric")}
+    numbered = [f"{kind}_{index}" for kind, count in counts.items() for index in range(count)]
+    lacks = not {"epoch", *numbered} <= set(state)
     # States of an older version have no counts.
-    counts = [_count(state, kind) for kind in ("variable", "metric")]
-    if unknown or lacks or state.pop("counts", np.array(counts)).tolist() != counts:
+    said = state.pop("counts", np.array([*counts.values()])).tolist()
+    if unknown or lacks or said != [*counts.values()]:
         raise ValueError("an array is missing, or its name is damaged")
     return state
 

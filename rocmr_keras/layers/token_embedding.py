@@ -1,9 +1,30 @@
 """A token table whose gradient is right when a token repeats."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from rocmr_keras.layers.initializers import PortableNormal
+
+
+def check_rows_of_table(token_ids, rows):
+    """Refuses, in a NumPy array, ids that are not in a token table.
+
+    Args:
+        token_ids: Integers; only an array is looked at.
+        rows: Integer, how many rows the table has, or `None` where that is not known.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if not isinstance(token_ids, np.ndarray) or not token_ids.size or not rows:
+        return
+    if token_ids.min() < 0 or token_ids.max() >= rows:
+        raise ValueError(
+            f"`token_ids` must be from 0 to {rows - 1}, the rows of the token table. "
+            f"Received: ids from {token_ids.min()} to {token_ids.max()}. Tokenize with the "
+            "preprocessor of the model."
+        )
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")

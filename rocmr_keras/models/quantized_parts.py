@@ -14,7 +14,10 @@ def quantized_layers(tower):
     Returns:
         Dict of layer path to mode, such as `"int8"`.
     """
-    modes = {layer.path: getattr(layer, "quantization_mode", None) for layer in _parts(tower)}
+    modes = {
+        layer.path: getattr(layer, "quantization_mode", None)
+        for layer in sublayers(tower, recursive=True)
+    }
     return {path: mode for path, mode in modes.items() if mode}
 
 
@@ -30,11 +33,7 @@ def quantize_layers(tower, modes):
     with warnings.catch_warnings():
         # Keras tells of each layer that cannot be quantized.
         warnings.simplefilter("ignore")
-        for layer in _parts(tower):
+        for layer in sublayers(tower, recursive=True):
             is_new = layer.path in modes and not getattr(layer, "quantization_mode", None)
             if is_new and not sublayers(layer):
                 layer.quantize(modes[layer.path])
-
-
-def _parts(tower):
-    return sublayers(tower, recursive=True)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rocmr_keras.layers.token_embedding import check_rows_of_table
+
 
 def check_vocabulary(text_encoder, preprocessor):
     """Refuses a preprocessor that gives ids beyond the token table.
@@ -51,14 +53,7 @@ def check_tokens(text_encoder, token_ids, padding_mask):
     Raises:
         ValueError: If there is one.
     """
-    rows = _rows(text_encoder)
-    if isinstance(token_ids, np.ndarray) and token_ids.size and rows:
-        if token_ids.min() < 0 or token_ids.max() >= rows:
-            raise ValueError(
-                f"`token_ids` must be from 0 to {rows - 1}, the rows of the token table. "
-                f"Received: ids from {token_ids.min()} to {token_ids.max()}. Tokenize with the "
-                "preprocessor of the model."
-            )
+    check_rows_of_table(token_ids, _rows(text_encoder))
     if isinstance(padding_mask, np.ndarray) and padding_mask.ndim == 2:
         empty = np.flatnonzero(~padding_mask.astype(bool).any(axis=1))
         if len(empty):

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from rocmr_keras.layers.token_embedding import check_rows_of_table
+
 _REFUSED = ("y", "sample_weight", "class_weight")
 #: What a batch must hold of each side, one of these.
 _SIDES = {"images": ("images", "image_features"), "texts": ("token_ids", "text_features")}
@@ -94,14 +96,7 @@ def check_arrays(batch, rows=None):
     check_keys(batch)
     if isinstance(batch.get("images"), np.ndarray) and batch["images"].size:
         _check_images(batch["images"], batch.get("image_ids"))
-    tokens = batch.get("token_ids")
-    if rows and isinstance(tokens, np.ndarray) and tokens.size:
-        if tokens.min() < 0 or tokens.max() >= rows:
-            raise ValueError(
-                f"`token_ids` must be from 0 to {rows - 1}, the rows of the token table. "
-                f"Received: ids from {tokens.min()} to {tokens.max()}. Tokenize with the "
-                "preprocessor that the model was built with."
-            )
+    check_rows_of_table(batch.get("token_ids"), rows)
 
 
 def _check_images(images, ids):
