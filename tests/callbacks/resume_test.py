@@ -1,5 +1,6 @@
 """A run that ended anywhere, and went on, equals one that did not end."""
 
+import functools
 import os
 import signal
 import threading
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.attacks import PGD
+from rocmr_keras.attacks import EmbeddingPGD
 from rocmr_keras.callbacks import Checkpoint
 from rocmr_keras.callbacks import EpsilonWarmup
 from rocmr_keras.callbacks import Interrupted
@@ -26,44 +29,58 @@ WORDS = ["red", "green", "blue", "apple"]
 EPOCHS, STEPS = 3, 4
 
 
-@pytest.fixture(scope="module")
-def packed():
+def make_pack(count, folder=None):
+    """Packs so many images of noise with two captions each."""
     preprocessor = Preprocessor(["[PAD]", "[UNK]", "[START]", "[END]", *WORDS], 6, (8, 8))
-    pixels = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), dtype="uint8")
-    captions = [f"{WORDS[index % 3]} apple" for index in range(32)]
-    return pack(
-        Split(pixels, range(16), captions, [index // 2 for index in range(32)]), preprocessor
-    )
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype="uint8")
+    captions = [f"{WORDS[index % 3]} apple" for index in range(2 * count)]
+    ids = [index // 2 for index in range(2 * count)]
+    return pack(Split(pixels, range(count), captions, ids), preprocessor, folder)
 
 
 def make_data(packed, seed=0):
-    return batches(packed, batch_size=4, augment=RandomShift(0.2, mirror=True), seed=seed)
+    shift = RandomShift(0.2, mirror=True)
+    return batches(packed, batch_size=4, augment=shift, seed=seed)
+
+
+def make_trainer(steps, num_layers=0, **text_options):
+    """Makes a compiled trainer with all that a resumed one must take up again.
+
+    Dropout without a seed of its own, batch statistics, averages of weights, and a schedule of
+    the rate that is over after `steps`.
+    """
+    keras.utils.set_random_seed(0)
+    image_encoder = keras.Sequential(
+        [
+            keras.layers.Input((8, 8, 3)),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(8),
+            keras.layers.BatchNormalization(),
+        ]
+    )
+    text_encoder = TextEncoder(20, 6, 8, num_layers, projection_dim=8, **text_options)
+    options = {"num_steps": 1, "keep_best": False}
+    trainer = RoCMR(
+        DualEncoder(image_encoder, text_encoder),
+        image_attack=PGD(0.1, seed=1, **options),
+        text_attack=EmbeddingPGD(0.3, seed=2, **options),
+    )
+    rate = keras.optimizers.schedules.CosineDecay(0.02, steps)
+    # JAX: averages that Keras 3.15 shares with weights are deleted by a validation.
+    averages = keras.config.backend() != "jax"
+    trainer.compile(keras.optimizers.AdamW(rate, use_ema=averages, ema_momentum=0.9))
+    return trainer
 
 
 @pytest.fixture(scope="module")
-def make_run(make_attacks):
-    """Dropout without a seed of its own, batch statistics, averages, a schedule."""
+def packed():
+    return make_pack(16)
 
-    def make_run():
-        keras.utils.set_random_seed(0)
-        image_encoder = keras.Sequential(
-            [
-                keras.layers.Input((8, 8, 3)),
-                keras.layers.Flatten(),
-                keras.layers.Dropout(0.3),
-                keras.layers.Dense(8),
-                keras.layers.BatchNormalization(),
-            ]
-        )
-        model = DualEncoder(image_encoder, TextEncoder(20, 6, 8, 0, projection_dim=8))
-        trainer = RoCMR(model, **make_attacks())
-        rate = keras.optimizers.schedules.CosineDecay(0.02, EPOCHS * STEPS)
-        # JAX: averages that Keras 3.15 shares with weights are deleted by a validation.
-        averages = keras.config.backend() != "jax"
-        trainer.compile(keras.optimizers.AdamW(rate, use_ema=averages, ema_momentum=0.9))
-        return trainer
 
-    return make_run
+@pytest.fixture(scope="module")
+def make_run():
+    return functools.partial(make_trainer, EPOCHS * STEPS)
 
 
 def fit(trainer, data, packed, callbacks, epoch=0):

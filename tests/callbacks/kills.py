@@ -1,6 +1,6 @@
 r"""Kills a run at random points, again and again, and compares what it ends in.
 
-    KERAS_BACKEND=tensorflow python tests/kills.py 20
+    KERAS_BACKEND=tensorflow python tests/callbacks/kills.py 20
 
 trains a small model once undisturbed and once with 20 kills (SIGKILL, which nothing can
 handle), within epochs and while saving. Dropout, augmentation, batch statistics, a warm-up of
@@ -18,55 +18,19 @@ import tempfile
 
 import keras
 import numpy as np
+import resume_test
 
 import rocmr_keras as rk
 
 EPOCHS, STEPS = 8, 8
-WORDS = ["red", "green", "blue", "apple"]
-
-
-def make_trainer():
-    keras.utils.set_random_seed(0)
-    image_encoder = keras.Sequential(
-        [
-            keras.layers.Input((8, 8, 3)),
-            keras.layers.Flatten(),
-            keras.layers.Dropout(0.3),
-            keras.layers.Dense(8),
-            keras.layers.BatchNormalization(),
-        ]
-    )
-    text_encoder = rk.models.TextEncoder(20, 6, 8, 1, num_heads=2, projection_dim=8, dropout=0.1)
-    options = {"num_steps": 1, "keep_best": False}
-    trainer = rk.RoCMR(
-        rk.models.DualEncoder(image_encoder, text_encoder),
-        image_attack=rk.attacks.PGD(0.1, seed=1, **options),
-        text_attack=rk.attacks.EmbeddingPGD(0.3, seed=2, **options),
-    )
-    rate = keras.optimizers.schedules.CosineDecay(0.02, EPOCHS * STEPS)
-    # Keras 3.15 deletes averages on JAX that a validation shares with weights.
-    averages = keras.config.backend() != "jax"
-    trainer.compile(keras.optimizers.AdamW(rate, use_ema=averages, ema_momentum=0.9))
-    return trainer
-
-
-def write_pack(folder):
-    preprocessor = rk.data.Preprocessor(["[PAD]", "[UNK]", "[START]", "[END]", *WORDS], 6, (8, 8))
-    pixels = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 3), dtype="uint8")
-    captions = [f"{WORDS[index % 3]} apple" for index in range(64)]
-    split = rk.data.Split(pixels, range(32), captions, [index // 2 for index in range(64)])
-    rk.data.pack(split, preprocessor, folder)
-
-
-def make_data(folder, seed):
-    shift = rk.data.RandomShift(0.2, mirror=True)
-    return rk.data.batches(rk.data.open_pack(folder), None, 4, augment=shift, seed=seed)
 
 
 def train(pack, folder, tell):
     """Trains from the newest state on; tells where it begins, and each step."""
     held = rk.files.lock_folder(folder)
-    trainer, data = make_trainer(), make_data(pack, 0)
+    trainer = resume_test.make_trainer(EPOCHS * STEPS, num_layers=1, num_heads=2, dropout=0.1)
+    packed = rk.data.open_pack(pack)
+    data = resume_test.make_data(packed)
     checkpoint = rk.callbacks.Checkpoint(folder / "state.npz", every_steps=1)
     epoch = checkpoint.restore(trainer, data)
     log = folder / "history.csv"
@@ -78,7 +42,8 @@ def train(pack, folder, tell):
         keras.callbacks.CSVLogger(log, append=epoch > 0),
         keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: tell.send(batch)),
     ]
-    options = {"validation_data": make_data(pack, 1), "validation_steps": 2, "verbose": 0}
+    validation = resume_test.make_data(packed, seed=1)
+    options = {"validation_data": validation, "validation_steps": 2, "verbose": 0}
     trainer.fit(data, initial_epoch=epoch, epochs=EPOCHS, callbacks=callbacks, **options)
     values = [keras.ops.convert_to_numpy(each) for each in trainer.variables]
     with rk.files.replacing(folder / "final.npz") as temporary:
@@ -137,7 +102,7 @@ def main(kills):
     with tempfile.TemporaryDirectory() as folder:
         pack, straight, killed = (pathlib.Path(folder, name) for name in ("pack", "one", "two"))
         # In a process of its own: TensorFlow, which tokenises, cannot be forked once it ran.
-        finish(*start(lambda folder, tell: write_pack(folder), pack))
+        finish(*start(lambda folder, tell: resume_test.make_pack(32, folder), pack))
         finish(*start(train, pack, straight))
         fallen = run_killed(pack, killed, kills, random.Random(0))
         differing, values = compare(straight / "final.npz", killed / "final.npz")
