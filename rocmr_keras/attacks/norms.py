@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from rocmr_keras.backend import draw_rows
+
 
 class Norm:
     """Base class of norm balls around zero.
@@ -70,11 +72,13 @@ class Linf(Norm):
         return ops.sign(gradient)
 
     def sample(self, shape, radius, seed):
-        return radius * keras.random.uniform(shape, -1.0, 1.0, seed=seed)
+        return radius * draw_rows(keras.random.uniform, shape, minval=-1.0, maxval=1.0, seed=seed)
 
     def sample_surface(self, shape, radius, seed):
         # A corner of the box, where signed gradient steps end too.
-        return radius * ops.sign(keras.random.uniform(shape, -1.0, 1.0, seed=seed))
+        return radius * ops.sign(
+            draw_rows(keras.random.uniform, shape, minval=-1.0, maxval=1.0, seed=seed)
+        )
 
 
 class L2(Norm):
@@ -101,7 +105,7 @@ class L2(Norm):
         share_shape = ops.shape(self._sum(direction))
         # The volume grows with the radius to the power of `size`: uniform in the ball means
         # that most draws are close to the surface.
-        share = keras.random.uniform(share_shape, seed=seed)
+        share = draw_rows(keras.random.uniform, share_shape, seed=seed)
         return radius * direction * ops.power(share, 1.0 / size)
 
     def sample_surface(self, shape, radius, seed):
@@ -109,7 +113,7 @@ class L2(Norm):
 
     def _direction(self, shape, seed):
         # Normal draws, unlike uniform ones, favour no direction.
-        return self.ascend(keras.random.normal(shape, seed=seed))
+        return self.ascend(draw_rows(keras.random.normal, shape, seed=seed))
 
     def _sum(self, tensor):
         return ops.sum(tensor, axis=self._axes(tensor), keepdims=True)

@@ -40,6 +40,8 @@ class Target:
             Defaults to `None`.
         first_rank: Integer tensor `(batch,)`, where `MarginsInTurn` begins, or `None` for
             what it says itself. Defaults to `None`.
+        rivals: Float tensor `(items,)`, the `rival_mass` of the whole batch, where the
+            examples are a part of it, or `None`: they are all. Defaults to `None`.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Target:
         symmetric=False,
         excluded=None,
         first_rank=None,
+        rivals=None,
     ):
         if symmetric and clean is None:
             raise ValueError(
@@ -64,6 +67,7 @@ class Target:
         self.symmetric = symmetric
         self.excluded = excluded
         self.first_rank = first_rank
+        self.rivals = rivals
 
     def similarities(self, embeddings):
         """Returns cosine similarities, shape `(n, batch, items)`."""
@@ -107,10 +111,27 @@ def contrastive(embeddings, target):
     return ops.reshape(losses, (-1,))
 
 
+def rival_mass(clean, gallery, positives, scale):
+    """Returns the logarithm of the softmax mass that an item's wrong examples have.
+
+    Args:
+        clean: Float tensor `(batch, dim)`, embeddings of all unperturbed examples.
+        gallery: Float tensor `(items, dim)`.
+        positives: Boolean tensor `(batch, items)`.
+        scale: Float or scalar tensor, the inverse temperature.
+
+    Returns:
+        Float tensor `(items,)`.
+    """
+    similarities = scale * ops.matmul(clean, ops.transpose(gallery))
+    return ops.logsumexp(ops.where(positives, _FAR, similarities), axis=0)
+
+
 def _reverse_contrastive(logits, target):
     """InfoNCE of each example's positives, which look for it among the clean batch."""
-    rivals = target.scale * ops.matmul(target.clean, ops.transpose(target.gallery))
-    rivals = ops.logsumexp(ops.where(target.positives, _FAR, rivals), axis=0)
+    rivals = target.rivals
+    if rivals is None:
+        rivals = rival_mass(target.clean, target.gallery, target.positives, target.scale)
     losses = ops.softplus(rivals - logits)
     weights = ops.cast(target.positives, losses.dtype)
     return ops.sum(losses * weights, axis=-1) / ops.sum(weights, axis=-1)

@@ -1,12 +1,15 @@
 """The only room that imports a framework for computing.
 
-It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `discard_updates`, `random_state`,
-`set_random_state` and `UNROLLED_STEPS`, the longest attack that is faster unrolled than
-looped; the file of the active Keras backend is chosen once, at import.
+It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `discard_updates`, `draw_rows`,
+`part_of_batch`, `random_state`, `set_random_state` and `UNROLLED_STEPS`, the longest attack
+that is faster unrolled than looped; the file of the active Keras backend is chosen once, at
+import.
 """
 
 import keras
 
+from rocmr_keras.backend.rows import draw_rows
+from rocmr_keras.backend.rows import part_of_batch
 from rocmr_keras.backend.scope import discard_updates
 
 if keras.config.backend() == "tensorflow":
@@ -41,6 +44,8 @@ __all__ = [
     "UNROLLED_STEPS",
     "AdversarialSteps",
     "discard_updates",
+    "draw_rows",
+    "part_of_batch",
     "random_state",
     "set_random_state",
     "value_and_grad",

@@ -94,6 +94,11 @@ class AdversarialSteps:
             return self.perturb(data, training=training)
 
 
+def replicas(count):
+    """Returns how many rows all devices hold, and how many of them come before this one's."""
+    return count, 0
+
+
 def random_state():
     """Returns what draws outside of Keras's variables start from, `Dropout` among them.
 

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from rocmr_keras.backend import draw_rows
+
 _OPTIONS = {"dtype": "float32", "data_format": "channels_last"}
 _RANGE = (0.0, 1.0)
 
@@ -76,7 +78,7 @@ def _blur(amount, seed):
 
 def _noise(amount, seed):
     def noise(images):
-        return images + amount * keras.random.normal(ops.shape(images), seed=seed)
+        return images + amount * draw_rows(keras.random.normal, ops.shape(images), seed=seed)
 
     return noise
 

@@ -4,6 +4,7 @@ from keras import ops
 from rocmr_keras.attacks.attack import finite_losses
 from rocmr_keras.attacks.tokens.edit_attack import EditAttack
 from rocmr_keras.backend import discard_updates
+from rocmr_keras.backend import draw_rows
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -49,7 +50,7 @@ class CharacterChoice(EditAttack):
             for name, texts in here.items()
         }
         best = ops.argmax(_losses(loss_fn, choices), axis=1)
-        share = keras.random.uniform(ops.shape(best), seed=self.seed_generator)
+        share = draw_rows(keras.random.uniform, ops.shape(best), seed=self.seed_generator)
         best = ops.where(share < self.epsilon_scale, best, 0)
         return {name: _pick(texts, best) for name, texts in choices.items()}
 

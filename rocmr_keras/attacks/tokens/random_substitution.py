@@ -3,6 +3,7 @@ from keras import ops
 
 from rocmr_keras.attacks.checks import check_count
 from rocmr_keras.attacks.tokens.token_attack import TokenAttack
+from rocmr_keras.backend import draw_rows
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -31,7 +32,7 @@ class RandomSubstitution(TokenAttack):
 
     def call(self, inputs, loss_fn=None, positions=None, vocabulary=None):
         shape = ops.shape(inputs)
-        order = keras.random.uniform(shape, seed=self.seed_generator)
+        order = draw_rows(keras.random.uniform, shape, seed=self.seed_generator)
         # Draws are below 1, so what must not be replaced comes last.
         order = ops.where(positions, order, 2.0)
         # The k positions with the smallest draws, among those that may be replaced.
@@ -44,7 +45,7 @@ class RandomSubstitution(TokenAttack):
         """Draws allowed tokens uniformly: the n-th allowed one, n uniform."""
         counts = ops.cumsum(ops.cast(allowed, "int32"))
         total = ops.cast(counts[-1], "float32")
-        share = keras.random.uniform(shape, seed=self.seed_generator)
+        share = draw_rows(keras.random.uniform, shape, seed=self.seed_generator)
         wanted = ops.cast(ops.floor(share * total), "int32") + 1
         return ops.reshape(ops.searchsorted(counts, ops.reshape(wanted, (-1,))), shape)
 

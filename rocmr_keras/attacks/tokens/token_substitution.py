@@ -10,6 +10,7 @@ from rocmr_keras.attacks.tokens.beam import best_of_beam
 from rocmr_keras.attacks.tokens.swap_masks import SwapMask
 from rocmr_keras.attacks.tokens.swap_scores import Swaps
 from rocmr_keras.attacks.tokens.token_attack import TokenAttack
+from rocmr_keras.backend import draw_rows
 
 # How far the random start is from the clean embedding, as a share of its norm.
 _START = 0.1
@@ -97,7 +98,7 @@ class TokenSubstitution(TokenAttack):
 
     def call(self, inputs, loss_fn, positions, vocabulary):
         # Draws are below 1: at full scale every text is attacked.
-        share = keras.random.uniform(ops.shape(inputs)[:1], seed=self.seed_generator)
+        share = draw_rows(keras.random.uniform, ops.shape(inputs)[:1], seed=self.seed_generator)
         attacked = ops.expand_dims(share < self.epsilon_scale, 1)
         positions = ops.logical_and(positions, attacked)
         beam = ops.expand_dims(inputs, 0)
@@ -155,7 +156,7 @@ class TokenSubstitution(TokenAttack):
         if not self.random_start:
             return rows
         norm = ops.sqrt(ops.sum(ops.square(rows), axis=-1, keepdims=True))
-        noise = keras.random.normal(ops.shape(rows), seed=self.seed_generator)
+        noise = draw_rows(keras.random.normal, ops.shape(rows), seed=self.seed_generator)
         # The length of a normal vector is about the root of its dimension.
         return rows + _START * norm * noise / rows.shape[-1] ** 0.5
 
