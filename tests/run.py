@@ -7,6 +7,7 @@
 A failure does not hide the rest: all of it runs, and what failed where is said at the end.
 """
 
+import concurrent.futures
 import os
 import pathlib
 import subprocess
@@ -32,11 +33,31 @@ if "avx512f" in pathlib.Path("/proc/cpuinfo").read_text():
     INSTRUCTION_SETS["tensorflow, AVX-512"] = {"OPENBLAS_CORETYPE": "SkylakeX"}
 
 
-def run(name, arguments=(), settings=None):
-    """Runs pytest, shows what it prints, and returns its exit code and last lines."""
-    print(f"\n=== {name} ===", flush=True)
-    settings = {"KERAS_BACKEND": name.partition(",")[0], **(settings or {})}
-    code, lines = start(["pytest", "-q", *arguments], settings)
+def suite(backend):
+    """Runs all tests on a backend, shows what they print, returns exit code and last lines."""
+    print(f"\n=== {backend} ===", flush=True)
+    return told(start(["pytest", "-q", *SPREAD], {"KERAS_BACKEND": backend}))
+
+
+def processors():
+    """Runs the marked tests under each set, two at a time: most of a run is one core's work."""
+    # Collecting the other files would take longer than these tests.
+    marked = [p for p in ROOT.glob("tests/**/*_test.py") if "mark.processor" in p.read_text()]
+    command = ["pytest", "-q", "-m", "processor", *map(str, marked)]
+
+    def run(name):
+        settings = {"KERAS_BACKEND": name.partition(",")[0], **INSTRUCTION_SETS[name]}
+        code, lines = start(command, settings, shows=False)
+        print("\n".join([f"\n=== {name} ===", *lines]), flush=True)
+        return told((code, lines))
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(zip(INSTRUCTION_SETS, pool.map(run, INSTRUCTION_SETS)))
+
+
+def told(result):
+    """Returns the exit code of pytest, and of its lines those to be read at the end."""
+    code, lines = result
     marks = ("FAILED", "ERROR")
     return code, [s for s in lines if s.startswith(marks) or " passed" in s or " failed" in s]
 
@@ -48,7 +69,7 @@ def lint():
     return int(any(code for code, _ in results)), [lines[-1] for _, lines in results if lines]
 
 
-def start(arguments, settings=None):
+def start(arguments, settings=None, shows=True):
     """Runs a module of Python, shows what it prints, and returns its exit code and lines."""
     environment = {**os.environ, **(settings or {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -56,23 +77,19 @@ def start(arguments, settings=None):
     lines = []
     with subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) as process:
         for line in process.stdout:
-            print(line, end="", flush=True)
+            print(line if shows else "", end="", flush=True)
             lines.append(line.rstrip())
     return process.returncode, lines
 
 
 def main(names):
     if names == ["processors"]:
-        # Collecting the other files would take longer than these tests.
-        marked = [p for p in ROOT.glob("tests/**/*_test.py") if "mark.processor" in p.read_text()]
-        arguments = ["-m", "processor", *map(str, marked)]
-        runs = [(name, arguments, settings) for name, settings in INSTRUCTION_SETS.items()]
+        results = processors()
     elif set(names) <= set(BACKENDS):
-        runs = [(name, SPREAD, None) for name in names or BACKENDS]
+        results = {} if names else {"lint": lint()}
+        results |= {name: suite(name) for name in names or BACKENDS}
     else:
         sys.exit(f"Name backends of {BACKENDS}, or 'processors'. Received: {' '.join(names)}.")
-    results = {} if names else {"lint": lint()}
-    results |= {name: run(name, *rest) for name, *rest in runs}
     print("\n=== in all ===")
     for name, (code, said) in results.items():
         print(f"{name}: {'passed' if code == 0 else f'FAILED with exit code {code}'}")

@@ -45,6 +45,13 @@ def cautions(report):
     return [*found, *_few(report), *_audit(report)]
 
 
+def is_random(budget):
+    """Returns whether a budget is of random changes alone, which are no attack."""
+    attacks = [budget.get("image_attack"), budget.get("text_attack")]
+    names = [attack["attack"] for attack in attacks if attack]
+    return bool(names) and all(name in _RANDOM for name in names)
+
+
 def _weak(runs, direction):
     covering = [run["budget"] for run in runs.values() if direction in run]
     arrow = ARROWS[direction]

@@ -91,14 +91,17 @@ def test_a_table_for_each_protocol_with_every_attack_and_its_figures(report, rea
     recall = [table for table in page.tables if table[1][:2] == ["R@1", "R@5"]]
     assert len(recall) == 2
     names = [[row[0] for row in table[2:]] for table in recall]
-    assert names == [["clean", "pgd", "noise", "words"], ["clean", "strong"]]
+    # Noise is no attack, and stands apart.
+    apart = "Random changes, to compare with"
+    assert names == [["clean", "pgd", "words", apart, "noise"], ["clean", "strong"]]
     rows = {row[0]: row for row in recall[0]}
     # A seventh of the images is wrong when clean, three under attack: two thirds are kept.
     assert rows["clean"][2] == "85.7" and rows["pgd"][2] == "57.1"
     assert rows["pgd"][5] == "66.7 %" and rows["pgd"][6:] == ["–"]
     assert rows["words"][1] == "–" and rows["words"][3] == "0.0"
     text = " ".join(page.texts).replace("\u00a0", " ")
-    assert "image→text 85.7 % clean, 57.1 % under pgd (66.7 % kept)" in text
+    assert "Attacked queries keep 66.7 % image→text and 0.0 % text→image of their recall@1." in text
+    assert "With both sides attacked, queries keep 0.0 % image→text" in text
     assert "not AutoAttack" in text
 
 
@@ -221,8 +224,12 @@ def test_several_models_on_one_page(report, read):
     page = read({"a": report, "b": report})
     (table, _) = [table for table in page.tables if table[1][:2] == ["R@1", "R@5"]]
     names = [row[0] for row in table[2:]]
-    attacks = ("clean", "pgd", "noise", "words")
-    assert names == [f"{name}{label}" for name in attacks for label in "ab"]
+    assert names == [
+        *(f"{name}{label}" for name in ("clean", "pgd", "words") for label in "ab"),
+        "Random changes, to compare with",
+        "noisea",
+        "noiseb",
+    ]
     other = {**report, "attacks": {"pgd": report["attacks"]["pgd"]}}
     with pytest.raises(ValueError, match=r"Received: 2 different ones, labels .'a'"):
         read({"a": report, "b": other})

@@ -1,5 +1,6 @@
 """Recall, clean and attacked: a table for each protocol, never one for two."""
 
+from rocmr_keras.reports.cautions import is_random
 from rocmr_keras.reports.conclusion import clean_figures
 from rocmr_keras.reports.formatting import ARROWS
 from rocmr_keras.reports.formatting import percent
@@ -54,12 +55,18 @@ def _rows(reports, protocol):
         for name, run in report["attacks"].items():
             if run["budget"]["protocol"] == protocol:
                 attacks.setdefault(name, []).append((label, report, run))
-    for name, runs in attacks.items():
+    # Random changes last: they are there to compare with, and are no attack.
+    for name, runs in sorted(attacks.items(), key=lambda item: _is_noise(item[1][0][2])):
         for label, report, run in runs:
             if "clean" in run:
                 rows.append((f"{name}, before", label, run["clean"], None))
             rows.append((name, label, run, clean_figures(report, name)))
     return rows
+
+
+def _is_noise(figures):
+    """Also for the clean row, which has no budget."""
+    return "budget" in figures and is_random(figures["budget"])
 
 
 def _table(rows):
@@ -76,7 +83,12 @@ def _table(rows):
         element("tr", element("th", "attack", rowspan=2, scope="col"), top),
         element("tr", below),
     )
-    body = element("tbody", [_row(row, shown) for row in rows])
+    lines = [_row(row, shown) for row in rows]
+    noise = [place for place, row in enumerate(rows) if _is_noise(row[2])]
+    if noise:
+        heading = element("th", "Random changes, to compare with", colspan=1 + 4 * len(shown))
+        lines.insert(noise[0], element("tr", heading, class_="apart"))
+    body = element("tbody", lines)
     return element("div", element("table", head, body, class_="recall"), class_="scroll")
 
 

@@ -67,6 +67,7 @@ tbody tr:last-child > * { border-bottom: 0; }
 .recall th small { display: block; }
 .recall td[data-label="R@1"] { font-weight: 700; }
 .recall .clean { color: var(--muted); }
+.recall .apart th { color: var(--muted); font-size: 13px; text-align: left; padding-top: 18px; }
 .recall .none { text-align: center; color: var(--muted); }
 .recall .which { display: none; }
 .recall .kept { min-width: 92px; }
@@ -142,6 +143,7 @@ details > :not(summary) { margin-top: 12px; }
   .recall th[scope="row"] { grid-column: 1 / -1; font-weight: 600; font-size: 15px; }
   .recall td[data-label]::before { content: attr(data-label); display: block; font-size: 12px;
     line-height: 1.2; color: var(--muted); font-weight: 400; }
+  .recall .apart th { grid-column: 1 / -1; }
   .recall .which { display: block; text-align: left; align-self: end; white-space: nowrap;
     color: var(--muted); }
   .recall .kept { min-width: 0; }

@@ -1,12 +1,18 @@
 """The verdict: what is left at rank 1, and what to know about it."""
 
 from rocmr_keras.reports.cautions import cautions
-from rocmr_keras.reports.conclusion import statement
 from rocmr_keras.reports.conclusion import strongest
 from rocmr_keras.reports.formatting import ARROWS
 from rocmr_keras.reports.formatting import percent
 from rocmr_keras.reports.html.element import bar
 from rocmr_keras.reports.html.element import element
+
+_KEEPING = {
+    "query": "Attacked queries keep",
+    "gallery": "In an attacked gallery queries keep",
+    "inserted": "Beside inserted items queries keep",
+    "both": "With both sides attacked, queries keep",
+}
 
 
 def top_of_page(reports):
@@ -24,10 +30,32 @@ def _model(label, report):
     return element(
         "section",
         element("h2", label) if label else None,
-        element("p", _unbroken(statement(report)), class_="verdict"),
+        element("p", _unbroken(in_two_sentences(report)), class_="verdict"),
         element("div", tiles, class_="tiles") if tiles else None,
         element("ul", warnings, class_="cautions", aria_label="cautions") if warnings else None,
     )
+
+
+def in_two_sentences(report):
+    """Says how much recall@1 is kept: under the first protocol, and under the worst other one."""
+    by_protocol = {}
+    for entry in strongest(report):
+        by_protocol.setdefault(entry["protocol"], []).append(entry)
+    if not by_protocol:
+        return "No attack was run. The figures below are clean recall."
+    first, *others = by_protocol.items()
+    worst = sorted(others, key=lambda item: min(entry["kept"] or 0.0 for entry in item[1]))
+    return " ".join(_sentence(*item) for item in (first, *worst[:1]))
+
+
+def _sentence(protocol, entries):
+    beginning = _KEEPING.get(protocol, f"Under protocol {protocol} queries keep")
+    parts = [f"{_share(entry['kept'])} {ARROWS[entry['direction']]}" for entry in entries]
+    return f"{beginning} {' and '.join(parts)} of their recall@1."
+
+
+def _share(kept):
+    return "nothing, as before," if kept is None else percent(kept)
 
 
 def _unbroken(text):

@@ -69,14 +69,22 @@ def transfer_heat_map(path, matrix, title=None, metric="recall@1"):
 
 def _style_axes(axes, names):
     names = [_shorten(name) for name in names]
-    axes.set_xticks(range(len(names)), ["\n".join(textwrap.wrap(name, 12)) for name in names])
+    axes.set_xticks(range(len(names)), [_in_lines(name) for name in names])
     axes.set_yticks(range(len(names) + 1), ["clean", *names])
-    axes.set_xlabel("answering model", labelpad=10)
-    axes.set_ylabel("attacked model")
+    # Apart from the names in place and colour, or they are read as one heading.
+    axes.set_xlabel("answering model →", loc="left", labelpad=14, color=MUTED)
+    axes.set_ylabel("← attacked model", loc="top", labelpad=14, color=MUTED)
     axes.xaxis.set_label_position("top")
     axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
     axes.axhline(0.5, color="white", linewidth=4, zorder=2)
     axes.spines[:].set_visible(False)
+
+
+def _in_lines(name):
+    """Breaks a name into short lines, behind its joints where it has some."""
+    # `textwrap` breaks behind hyphens, but not behind underscores.
+    parts = textwrap.wrap(name.replace("_", "_\u200b-"), 14, break_on_hyphens=True)
+    return "\n".join(parts).replace("\u200b-", "")
 
 
 def _shorten(name):
