@@ -1,6 +1,6 @@
 """Runs lint and the suite on every backend, or some tests under several instruction sets.
 
-    python tests/run.py              # lint, then TensorFlow, JAX, PyTorch, one after the other
+    python tests/run.py              # lint, API reference, then TensorFlow, JAX, PyTorch
     python tests/run.py jax torch    # these
     python tests/run.py processors   # marked tests, once for each instruction set
 
@@ -12,6 +12,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 BACKENDS = ("tensorflow", "jax", "torch")
 ROOT = pathlib.Path(__file__).parents[1]
@@ -31,6 +32,19 @@ INSTRUCTION_SETS = {
 }
 if "avx512f" in pathlib.Path("/proc/cpuinfo").read_text():
     INSTRUCTION_SETS["tensorflow, AVX-512"] = {"OPENBLAS_CORETYPE": "SkylakeX"}
+
+
+def reference():
+    """Builds the API reference, and fails where pdoc warns."""
+    print("\n=== API reference ===", flush=True)
+    # Libraries ask for the name of the machine, which pdoc would warn of.
+    settings = {"KERAS_BACKEND": "torch", "PDOC_ALLOW_EXEC": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["pdoc", "-o", folder, "rocmr_keras", "rocmr_keras.serving"]
+        code, lines = start(command, settings)
+        pages = len(list(pathlib.Path(folder).rglob("*.html")))
+    warned = [line for line in lines if line.startswith("Warn")]
+    return int(bool(code or warned)), warned or [f"{pages} pages"]
 
 
 def suite(backend):
@@ -86,7 +100,7 @@ def main(names):
     if names == ["processors"]:
         results = processors()
     elif set(names) <= set(BACKENDS):
-        results = {} if names else {"lint": lint()}
+        results = {} if names else {"lint": lint(), "API reference": reference()}
         results |= {name: suite(name) for name in names or BACKENDS}
     else:
         sys.exit(f"Name backends of {BACKENDS}, or 'processors'. Received: {' '.join(names)}.")
