@@ -13,9 +13,16 @@ def test_litert_or_an_honest_error(model, tmp_path):
         assert export_image_tower(model, path, format="litert") < 1e-5
         assert list(verify(path)["files"]) == ["image_tower.tflite"]
     else:
-        with pytest.raises(ValueError, match="from TensorFlow.*in a process with KERAS_BACKEND"):
+        with pytest.raises(ValueError, match="from tensorflow.*in a process with KERAS_BACKEND"):
             export_image_tower(model, path, format="litert")
         assert not path.exists()
+
+
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="On TensorFlow it needs tf2onnx.")
+def test_onnx_from_pytorch(model, tmp_path):
+    path = tmp_path / "tower"
+    assert export_image_tower(model, path) < 1e-5
+    assert "image_tower.onnx" in verify(path)["files"]
 
 
 def test_unknown_format(model, tmp_path):
