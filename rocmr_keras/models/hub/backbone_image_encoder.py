@@ -94,7 +94,10 @@ class BackboneImageEncoder(keras.Model):
         self.pixel_normalization = PixelNormalization(self.mean, self.std, name="pixels")
         self.head = make_head(output.shape[-1], projection_dim, hidden_dim)
         self.projection_dim = projection_dim or output.shape[-1]
-        self.built = True
+        self.build((None, *self.image_shape, 3))
+
+    def build(self, input_shape):
+        """Only tells Keras the shapes, which `summary` shows: the backbone is built."""
 
     def call(self, images, training=None):
         return self.encode_features(self.features(images, training=training), training=training)
@@ -121,6 +124,9 @@ class BackboneImageEncoder(keras.Model):
                 f"The backbone takes images of {self.image_shape} pixels. Received: images "
                 f"of shape {tuple(images.shape)}. Set the preprocessor's `image_size`."
             )
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.projection_dim)
 
     def get_config(self):
         config = super().get_config()

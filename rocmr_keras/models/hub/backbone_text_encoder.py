@@ -72,7 +72,10 @@ class BackboneTextEncoder(keras.Model):
         width = split.output.shape[-1]
         self.head = make_head(width, projection_dim, hidden_dim)
         self.projection_dim = projection_dim or width
-        self.built = True
+        self.build({"token_ids": (None, None), "padding_mask": (None, None)})
+
+    def build(self, input_shape):
+        """Only tells Keras the shapes, which `summary` shows: the backbone is built."""
 
     @property
     def embedding_table(self):
@@ -129,6 +132,9 @@ class BackboneTextEncoder(keras.Model):
         if self.pooling_kind == "end":
             return _at_the_end(x, padding_mask)
         return features.pool(x, self.pooling_kind)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape["token_ids"][0], self.projection_dim)
 
     def get_config(self):
         config = super().get_config()

@@ -222,3 +222,10 @@ def test_a_frozen_backbone_gives_constant_features(make_model):
     expected, rest = model(BATCH), model(found)
     for name, embeddings in expected.items():
         np.testing.assert_allclose(to_numpy(rest[name]), to_numpy(embeddings), atol=1e-6)
+
+
+def test_the_summary_shows_what_towers_give(make_model):
+    model, lines = make_model(), []
+    model.summary(print_fn=lines.append)
+    width = model.image_encoder.projection_dim
+    assert "\n".join(map(str, lines)).count(f"(None, {width})") == 2
