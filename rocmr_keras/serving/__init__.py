@@ -2,6 +2,7 @@
 
 from rocmr_keras.serving.admission import Admission
 from rocmr_keras.serving.attack_lab import AttackLab
+from rocmr_keras.serving.bodies import Bodies
 from rocmr_keras.serving.model_versions import ModelVersions
 from rocmr_keras.serving.page import Page
 from rocmr_keras.serving.request_error import RequestError
@@ -12,6 +13,7 @@ from rocmr_keras.serving.thumbnails import Thumbnails
 __all__ = [
     "Admission",
     "AttackLab",
+    "Bodies",
     "ModelVersions",
     "Page",
     "RequestError",

@@ -9,8 +9,8 @@ import re
 from aiohttp import web
 
 from rocmr_keras.serving import attack_lab
+from rocmr_keras.serving.bodies import BODIES
 from rocmr_keras.serving.request_error import RequestError
-from rocmr_keras.serving.rest import read_body
 
 _MAX_WAITING = 8
 
@@ -85,16 +85,18 @@ class Page:
         # A page from elsewhere cannot send this type without asking first.
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(reason="Send application/json")
+        async with request.app[BODIES].read(request) as body:
+            return web.json_response({"results": await self._wait_for(body)})
+
+    async def _wait_for(self, body):
         if self._waiting >= _MAX_WAITING:
             raise RequestError("Others are attacking. Try again in a moment.", "UNAVAILABLE")
         self._waiting += 1
         try:
-            body = await read_body(request)
             loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self._executor, self._run, body)
+            return await loop.run_in_executor(self._executor, self._run, body)
         finally:
             self._waiting -= 1
-        return web.json_response({"results": results})
 
     def _run(self, body):
         try:

@@ -60,9 +60,10 @@ def test_port_that_is_taken(server, versions):
         asyncio.run(start())
 
 
-def test_recipe_serves_until_sigterm(base_path):
+def test_recipe_serves_until_sigterm(base_path, begin):
     command = [sys.executable, str(ROOT / "recipes" / "serve.py"), f"--model_base_path={base_path}"]
     command += ["--model_name=toy", "--port=0", "--rest_api_port=0", "--threads=1", "--noverify"]
+    command += ["--grace_seconds=20"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=dict(os.environ)
     )
@@ -70,8 +71,17 @@ def test_recipe_serves_until_sigterm(base_path):
         lines = iter(process.stderr.readline, "")
         port = next(int(line.rsplit(":", 1)[1]) for line in lines if "REST on http" in line)
         assert predict(port, ["ab"]) == (200, {"predictions": [[2.0, 1.0]]})
+        halves = [begin(port, b'{"instances"', 21) for _ in range(8)]
+        # On its way, not only sent.
+        assert predict(port, ["ab"])[0] == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 0
+        assert any("Stopping: answering what is at work, for at most 20 s" in s for s in lines)
+        for connection in halves:
+            connection.sendall(b': ["ab"]}')
+            assert b" 200 " in connection.recv(10_000)
+            connection.close()
+        assert process.wait(15) == 0
+        assert "Stopped: all answered" in list(lines)[-1]
     finally:
         process.kill()
         process.stderr.close()
