@@ -55,7 +55,7 @@ flags.DEFINE_enum(
     ["test", "validation", "train", "folder", "none"],
     "What the gallery is of: a split, or all images in --images.",
 )
-flags.DEFINE_list("attack_models", None, "Model files (`.keras`) that the page attacks.")
+flags.DEFINE_list("attack_models", None, "Files of models or trainers that the page attacks.")
 flags.DEFINE_integer("attack_steps", 20, "PGD steps of the page's image attack.")
 
 
