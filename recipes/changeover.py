@@ -15,7 +15,7 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 from rocmr_keras import serving
 
 _STRING, _INT32 = 7, 3
-_LONGEST_WAIT = 120
+_LONGEST_WAIT = 500
 _MAX_CHANNELS = 64
 
 

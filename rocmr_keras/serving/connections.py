@@ -29,18 +29,17 @@ class Connections:
             response.force_close()
         return response
 
-    async def drain(self, server, seconds):
+    async def drain(self, server, end):
         """Closes idle connections at once, and others when their request is answered.
 
         Args:
             server: The `aiohttp.web.Server`.
-            seconds: Float, the longest wait.
+            end: Float, until when to wait, by the clock of the event loop.
 
         Returns:
             Boolean, whether all are closed.
         """
         loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
         # aiohttp's own way out would drop what is still to come of a body.
         while _open(server) and loop.time() < end:
             for connection in _open(server):

@@ -26,6 +26,7 @@ class Health:
 
     Attributes:
         is_draining: Boolean, whether the server is about to stop.
+        is_refusing: Boolean, whether new gRPC calls are refused.
 
     Reference:
         - [gRPC health checking](https://github.com/grpc/grpc/blob/master/doc/health-checking.md)
@@ -35,6 +36,7 @@ class Health:
         self.versions = versions
         self.telemetry = telemetry
         self.is_draining = False
+        self.is_refusing = False
         self._servicer = _HealthServicer()
 
     def add_to(self, app):

@@ -20,7 +20,7 @@ from rocmr_keras.serving.tensor_protos import to_proto
 logger = logging.getLogger(__name__)
 
 
-def build_server(versions, admission, telemetry):
+def build_server(versions, admission, telemetry, health):
     """Builds the server of `PredictionService` and `ModelService`, not yet bound to a port.
 
     `Predict`, `GetModelMetadata` and `GetModelStatus` are answered; the rest is
@@ -30,6 +30,7 @@ def build_server(versions, admission, telemetry):
         versions: `ModelVersions`.
         admission: `Admission`.
         telemetry: `Telemetry`.
+        health: `Health`, which knows whether calls are refused.
 
     Returns:
         A `grpc.aio.Server`.
@@ -41,26 +42,28 @@ def build_server(versions, admission, telemetry):
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.aio.server(options=options)
+    parts = versions, admission, telemetry, health
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(versions, admission, telemetry), server
+        PredictionService(*parts), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(versions, admission, telemetry), server
-    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(*parts), server)
     return server
 
 
 class _Service:
     """Runs a function of a request in the line of `Admission`, and tells what came of it."""
 
-    def __init__(self, versions, admission, telemetry):
+    def __init__(self, versions, admission, telemetry, health):
         self.versions = versions
         self.admission = admission
         self.telemetry = telemetry
+        self.health = health
 
     async def _answer(self, route, function, request, context):
         finish, code = self.telemetry.request("grpc", context.peer()), "OK"
         try:
+            if self.health.is_refusing:
+                raise RequestError("The server stops. Ask another, or later.", "UNAVAILABLE")
             with self.admission.place():
                 return await self.admission.run(function, request)
         except RequestError as error:

@@ -21,6 +21,7 @@ http_logger = logging.getLogger("rocmr_keras.serving.http")
 http_logger.addFilter(in_one_line)
 
 _LISTENING_SECONDS = 0.2
+_REFUSING_SECONDS = 0.2
 _LAST_SECONDS = 0.1
 
 
@@ -98,7 +99,7 @@ class Server:
         """Binds both ports and begins to serve."""
         self._health = Health(self.versions, self._telemetry)
         self._connections = Connections(self._health)
-        self._rpc = rpc.build_server(self.versions, self.admission, self._telemetry)
+        self._rpc = rpc.build_server(self.versions, self.admission, self._telemetry, self._health)
         await self._health.add_to_rpc(self._rpc)
         try:
             self.port = self._rpc.add_insecure_port(_address(self.host, self.port))
@@ -139,9 +140,8 @@ class Server:
             await site.stop()
         await asyncio.sleep(min(_LISTENING_SECONDS, grace_seconds))
         self._health.close()
-        left = max(end - loop.time(), 0)
         is_done, _ = await asyncio.gather(
-            self._connections.drain(self._runner.server, left), self._rpc.stop(left)
+            self._connections.drain(self._runner.server, end), self._stop_rpc(end)
         )
         # gRPC waits to the end only where it has to give up.
         is_done = is_done and loop.time() < end
@@ -149,6 +149,13 @@ class Server:
         self.admission.close()
         self._loader.shutdown(wait=False)
         return is_done
+
+    async def _stop_rpc(self, end):
+        # gRPC cancels what arrives in the moment of a stop, and clients cannot know whether a
+        # call that was cancelled was run. What is refused they may send again, elsewhere.
+        self._health.is_refusing = True
+        await asyncio.sleep(_REFUSING_SECONDS)
+        await self._rpc.stop(max(end - asyncio.get_running_loop().time(), 0))
 
     async def _run(self, grace_seconds):
         stopped, loop = asyncio.Event(), asyncio.get_running_loop()

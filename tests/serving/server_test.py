@@ -1,6 +1,7 @@
 import asyncio
 import concurrent.futures
 import http.client
+import importlib
 import json
 import os
 import pathlib
@@ -58,6 +59,15 @@ def test_port_that_is_taken(server, versions):
 
     with pytest.raises(OSError, match=f"Port {server.port} of 127.0.0.1 cannot be bound"):
         asyncio.run(start())
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "prometheus_client", "grpc"])
+def test_package_that_is_missing(monkeypatch, name):
+    for loaded in [module for module in sys.modules if module.startswith("rocmr_keras.serving")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=f"extra `serve`. Received: no module '{name}'. Run"):
+        importlib.import_module("rocmr_keras.serving")
 
 
 def test_recipe_serves_until_sigterm(base_path, begin):
