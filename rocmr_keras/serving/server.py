@@ -23,6 +23,7 @@ http_logger.addFilter(in_one_line)
 _LISTENING_SECONDS = 0.2
 _REFUSING_SECONDS = 0.2
 _LAST_SECONDS = 0.1
+_SECONDS_BETWEEN_LOOKS = 0.02
 
 
 class Server:
@@ -152,10 +153,14 @@ class Server:
 
     async def _stop_rpc(self, end):
         # gRPC cancels what arrives in the moment of a stop, and clients cannot know whether a
-        # call that was cancelled was run. What is refused they may send again, elsewhere.
+        # call that was cancelled was run. What is refused they may send again, elsewhere. So
+        # all are told before: who has just got an answer may ask once more.
+        loop = asyncio.get_running_loop()
         self._health.is_refusing = True
-        await asyncio.sleep(_REFUSING_SECONDS)
-        await self._rpc.stop(max(end - asyncio.get_running_loop().time(), 0))
+        while self.admission.num_admitted and loop.time() < end:
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+        await asyncio.sleep(min(_REFUSING_SECONDS, max(end - loop.time(), 0)))
+        await self._rpc.stop(max(end - loop.time(), 0))
 
     async def _run(self, grace_seconds):
         stopped, loop = asyncio.Event(), asyncio.get_running_loop()
