@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
 flags.adopt_module_key_flags(common_flags)
-flags.DEFINE_string("model", None, "Model file (`.keras`).", required=True)
+flags.DEFINE_string("model", None, "File of a model or trainer (`.keras`).", required=True)
 flags.DEFINE_string("output", "serving", "Folder of the model; versions are numbered in it.")
 flags.DEFINE_enum(
     "gallery",
@@ -88,6 +88,8 @@ def main(_):
     if FLAGS.gallery == "folder" and not FLAGS.images:
         raise app.UsageError("--gallery=folder needs --images, the folder.")
     model = keras.saving.load_model(FLAGS.model)
+    # A file of `keras.callbacks.ModelCheckpoint` is a trainer.
+    model = getattr(model, "dual_encoder", model)
     gallery, queries = build_gallery(model)
     index = FLAGS.index
     if index == "ivf":

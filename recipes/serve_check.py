@@ -5,7 +5,12 @@ r"""Loads a running server with requests over many connections, and with garbage
 
 sends 10,000 REST requests over 256 connections, compares each answer with what the SavedModel says
 in this process, then sends garbage, and prints how many were lost or differed, the requests a
-second, and the server's memory before and after. Loopback only.
+second, and the server's memory before and after. Loopback only. With
+
+    python recipes/serve_check.py --model_base_path=serving --pid=$! --new_version=other/1
+
+it sends requests over gRPC instead, whose answers name their version, while that SavedModel appears
+as the next version, and prints how many each version answered as it does in this process.
 """
 
 import asyncio
@@ -16,6 +21,7 @@ import pathlib
 import time
 
 import aiohttp
+import changeover
 import numpy as np
 from absl import app
 from absl import flags
@@ -27,6 +33,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("model_name", "rocmr", "Name of the model.")
 flags.DEFINE_string("model_base_path", None, "Folder of the version folders.", required=True)
 flags.DEFINE_integer("rest_api_port", 8501, "Of the server.")
+flags.DEFINE_integer("port", 8500, "Of the server's gRPC.")
+flags.DEFINE_string("new_version", None, "SavedModel that appears while requests run.")
 flags.DEFINE_integer("pid", None, "Process of the server, whose memory is read.", required=True)
 flags.DEFINE_integer("requests", 10_000, "Requests of each of the two rounds.")
 flags.DEFINE_integer("connections", 256, "Kept open at the same time.")
@@ -122,8 +130,28 @@ async def check(truths, k):
         print(f"after garbage: {counts}, {resident_megabytes():.0f} MB")
 
 
+def change_over():
+    texts = [text for text in TEXTS if text.strip()]
+    change = changeover.Changeover(
+        f"127.0.0.1:{FLAGS.port}",
+        FLAGS.model_name,
+        FLAGS.model_base_path,
+        FLAGS.new_version,
+        FLAGS.signature,
+        texts,
+    )
+    start, before = time.perf_counter(), resident_megabytes()
+    counts = asyncio.run(change.run(FLAGS.requests, FLAGS.connections))
+    rate = sum(counts.values()) / (time.perf_counter() - start)
+    print(f"version {change.new} appeared after a third: {counts}, {rate:.0f} requests/s")
+    print(f"slowest {change.slowest:.2f} s, memory {before:.0f} -> {resident_megabytes():.0f} MB")
+
+
 def main(_):
-    asyncio.run(check(*expected()))
+    if FLAGS.new_version:
+        change_over()
+    else:
+        asyncio.run(check(*expected()))
 
 
 if __name__ == "__main__":

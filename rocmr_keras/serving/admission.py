@@ -2,6 +2,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 
+from rocmr_keras.serving.bodies import Bodies
 from rocmr_keras.serving.request_error import RequestError
 
 
@@ -9,28 +10,28 @@ class Admission:
     """Runs requests on a few threads, and turns away what would wait in too long a line.
 
     However many connections there are, no more than `num_threads` requests run and no more
-    than `max_waiting` are in memory, none of them larger than `max_bytes`.
+    than `max_waiting` wait for it. A request takes its place when its body is there.
 
     Args:
         num_threads: Integer, requests that run at the same time. Defaults to `2`.
         max_waiting: Integer, requests taken in and not yet answered; more are refused
             as `UNAVAILABLE`. Defaults to `1024`.
-        max_bytes: Integer, the largest request. Defaults to 32 MiB.
+        bodies: `Bodies`, how large requests may be, or `None` for its defaults. Defaults to
+            `None`.
 
     Attributes:
         num_admitted: Integer, requests taken in and not yet answered, now.
     """
 
-    def __init__(self, num_threads=2, max_waiting=1024, max_bytes=2**25):
-        counts = {"num_threads": num_threads, "max_waiting": max_waiting, "max_bytes": max_bytes}
-        for name, value in counts.items():
+    def __init__(self, num_threads=2, max_waiting=1024, bodies=None):
+        for name, value in {"num_threads": num_threads, "max_waiting": max_waiting}.items():
             if value < 1:
                 raise ValueError(
                     f"`{name}` must be at least 1. Received: {name}={value}. "
                     "Threads are as many as cores, usually."
                 )
         self.max_waiting = max_waiting
-        self.max_bytes = max_bytes
+        self.bodies = Bodies() if bodies is None else bodies
         self.num_admitted = 0
         self._executor = concurrent.futures.ThreadPoolExecutor(num_threads, "serving")
 
@@ -54,5 +55,5 @@ class Admission:
         return await loop.run_in_executor(self._executor, function, *arguments)
 
     def close(self):
-        """Waits for what runs, and drops what has not begun."""
-        self._executor.shutdown(cancel_futures=True)
+        """Drops what has not begun. What runs goes on, for a model cannot be interrupted."""
+        self._executor.shutdown(wait=False, cancel_futures=True)

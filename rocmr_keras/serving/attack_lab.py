@@ -26,7 +26,8 @@ class AttackLab:
     that the model found first.
 
     Args:
-        models: Dict of name to `DualEncoder` with a preprocessor.
+        models: Dict of name to `DualEncoder` with a preprocessor, or to its trainer, which
+            `keras.callbacks.ModelCheckpoint` saves.
         paths: Dict of item name to path of an image: the gallery, at most `max_items`
             of it, evenly spaced.
         num_steps: Integer, steps of PGD. Defaults to `20`.
@@ -55,7 +56,9 @@ class AttackLab:
         names = list(paths)[:: -(-len(paths) // max_items)]
         pictures = [paths[name] for name in names]
         self._models = [
-            _AttackedModel(title, model, names, pictures, num_steps, seed)
+            _AttackedModel(
+                title, getattr(model, "dual_encoder", model), names, pictures, num_steps, seed
+            )
             for title, model in models.items()
         ]
 

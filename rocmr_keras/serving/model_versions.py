@@ -79,6 +79,10 @@ class ModelVersions:
             "NOT_FOUND",
         )
 
+    def available(self):
+        """Returns the list of versions that answer now."""
+        return [self._servable.version] if self._servable else []
+
     def states(self, name, version=None):
         """Lists the versions known, the highest first.
 

@@ -9,10 +9,14 @@ import re
 from aiohttp import web
 
 from rocmr_keras.serving import attack_lab
+from rocmr_keras.serving.bodies import BODIES
 from rocmr_keras.serving.request_error import RequestError
-from rocmr_keras.serving.rest import read_body
 
 _MAX_WAITING = 8
+_NUM_PICTURES = 12
+_NUM_EXAMPLES = 4
+_EXAMPLES = ["a red apple", "a dog", "the sea"]
+_OFF = "Attack is off: this server was started without models to attack (--attack_models)."
 
 
 class Page:
@@ -55,14 +59,22 @@ class Page:
 
     async def _settings(self, _):
         servable = self.versions.get(self.versions.name)
+        pictures = self.thumbnails.sample(_NUM_PICTURES) if self.thumbnails else []
+        labels = self.thumbnails.labels if self.thumbnails else {}
+        # What is shown below, so that the answer is known.
+        captions = list(dict.fromkeys(labels[name] for name in pictures if name in labels))
         return web.json_response(
             {
                 "model": self.versions.name,
                 "version": servable.version,
                 "signatures": sorted(servable.signature_defs),
                 "has_thumbnails": self.thumbnails is not None,
-                "labels": self.thumbnails.labels if self.thumbnails else {},
+                "labels": labels,
+                "pictures": pictures,
+                "num_pictures": len(self.thumbnails.paths) if self.thumbnails else 0,
+                "examples": captions[:_NUM_EXAMPLES] or _EXAMPLES,
                 "attack_models": self.lab.titles if self.lab else [],
+                "attack_is_off": "" if self.lab else _OFF,
                 "max_epsilon": attack_lab.MAX_EPSILON,
                 "max_substitutions": attack_lab.MAX_SUBSTITUTIONS,
             }
@@ -85,16 +97,18 @@ class Page:
         # A page from elsewhere cannot send this type without asking first.
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(reason="Send application/json")
+        async with request.app[BODIES].read(request) as body:
+            return web.json_response({"results": await self._wait_for(body)})
+
+    async def _wait_for(self, body):
         if self._waiting >= _MAX_WAITING:
             raise RequestError("Others are attacking. Try again in a moment.", "UNAVAILABLE")
         self._waiting += 1
         try:
-            body = await read_body(request)
             loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self._executor, self._run, body)
+            return await loop.run_in_executor(self._executor, self._run, body)
         finally:
             self._waiting -= 1
-        return web.json_response({"results": results})
 
     def _run(self, body):
         try:

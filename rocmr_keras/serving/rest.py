@@ -1,19 +1,21 @@
 """TensorFlow Serving's REST interface."""
 
-import asyncio
 import json
 import logging
 import re
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
+from rocmr_keras.serving.bodies import BODIES
 from rocmr_keras.serving.json_tensors import read_predict
 from rocmr_keras.serving.json_tensors import write_predict
 from rocmr_keras.serving.request_error import RequestError
 from rocmr_keras.serving.rpc import metadata
 from rocmr_keras.serving.rpc import status
+from rocmr_keras.serving.servable import DEFAULT_SIGNATURE
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +24,6 @@ _MODEL = (
 )
 _PREDICT = re.compile(_MODEL + r":(?P<method>predict|classify|regress)")
 _STATUS = re.compile(_MODEL + r"(?P<metadata>/metadata)?")
-_BODY_SECONDS = 60
-
-MAX_BYTES = web.AppKey("max_bytes", int)
 
 
 class RestApi:
@@ -33,11 +32,13 @@ class RestApi:
     Args:
         versions: `ModelVersions`.
         admission: `Admission`.
+        telemetry: `Telemetry`.
     """
 
-    def __init__(self, versions, admission):
+    def __init__(self, versions, admission, telemetry):
         self.versions = versions
         self.admission = admission
+        self.telemetry = telemetry
 
     def add_to(self, app):
         """Adds the routes to an `aiohttp.web.Application`."""
@@ -52,9 +53,9 @@ class RestApi:
         else:
             raise RequestError(f"Malformed request: {request.method} {request.path}")
         parts = found.groupdict()
-        with self.admission.place():
-            body = await read_body(request)
-            text = await self.admission.run(function, body, parts)
+        async with request.app[BODIES].read(request) as body:
+            with self.admission.place():
+                text = await self.admission.run(function, body, parts)
         return web.Response(body=text, content_type="application/json")
 
     def _predict(self, body, parts):
@@ -65,7 +66,9 @@ class RestApi:
                 "UNIMPLEMENTED",
             )
         name, inputs, is_row = read_predict(body, servable.signature)
-        return write_predict(servable.run(name, inputs), is_row)
+        outputs = servable.run(name, inputs)
+        self.telemetry.batch(name or DEFAULT_SIGNATURE, inputs)
+        return write_predict(outputs, is_row)
 
     def _describe(self, _, parts):
         name, version = parts["name"], _version(parts)
@@ -77,12 +80,23 @@ class RestApi:
         spec = _plain(response.model_spec)
         return _dump({"model_spec": spec, "metadata": {"signature_def": _plain(signatures)}})
 
+    @web.middleware
+    async def observe(self, request, handler):
+        """Counts and times every request, those to other routes too."""
+        finish = self.telemetry.request("rest", request.remote)
+        response = await handler(request)
+        finish(_route(request), str(response.status))
+        return response
+
 
 @web.middleware
 async def answer_errors(request, handler):
     """Answers every error in the shape of TensorFlow Serving, `{"error": "..."}`."""
     try:
-        return await handler(request)
+        response = await handler(request)
+        return response if request.transport else _hung_up(request)
+    except ConnectionError:
+        return _hung_up(request)
     except RequestError as error:
         code, message = error.http_status, error.message
     except web.HTTPException as error:
@@ -93,17 +107,30 @@ async def answer_errors(request, handler):
     return web.json_response({"error": message}, status=code)
 
 
-async def read_body(request):
-    """Returns the body of a request, if it arrives in time and is not too large."""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        error.set_status(413, f"The body must have at most {request.app[MAX_BYTES]:,} bytes")
-        raise
-    except TimeoutError as error:
-        reason = f"The body must arrive within {_BODY_SECONDS} seconds"
-        raise web.HTTPRequestTimeout(reason=reason) from error
+def in_one_line(record):
+    """Shortens what aiohttp logs of a client that breaks HTTP, as a filter."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, (web.RequestPayloadError, HttpProcessingError)):
+        reason = " ".join(str(error).split())[:200]
+        record.msg, record.args = "%s: %s", (type(error).__name__, reason)
+        record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+    return True
+
+
+def _route(request):
+    """Returns one of a few names: a path may be whatever the client likes."""
+    predict, described = _PREDICT.fullmatch(request.path), _STATUS.fullmatch(request.path)
+    if predict:
+        return predict["method"]
+    if described:
+        return "metadata" if described["metadata"] else "status"
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "none"
+
+
+def _hung_up(request):
+    logger.info("%s hung up before its answer", request.remote)
+    return web.Response(status=499)
 
 
 def _version(parts):

@@ -1,5 +1,6 @@
 """TensorFlow Serving's gRPC services."""
 
+import asyncio
 import logging
 
 import grpc
@@ -19,7 +20,7 @@ from rocmr_keras.serving.tensor_protos import to_proto
 logger = logging.getLogger(__name__)
 
 
-def build_server(versions, admission):
+def build_server(versions, admission, telemetry, health):
     """Builds the server of `PredictionService` and `ModelService`, not yet bound to a port.
 
     `Predict`, `GetModelMetadata` and `GetModelStatus` are answered; the rest is
@@ -28,49 +29,78 @@ def build_server(versions, admission):
     Args:
         versions: `ModelVersions`.
         admission: `Admission`.
+        telemetry: `Telemetry`.
+        health: `Health`, which knows whether calls are refused.
 
     Returns:
         A `grpc.aio.Server`.
     """
     options = [
-        ("grpc.max_receive_message_length", admission.max_bytes),
+        ("grpc.max_receive_message_length", admission.bodies.max_bytes),
         ("grpc.max_send_message_length", -1),
         # A second server on the same port must fail, not share the clients.
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.aio.server(options=options)
+    parts = versions, admission, telemetry, health
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(versions, admission), server
+        PredictionService(*parts), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(versions, admission), server
-    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(*parts), server)
     return server
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers `Predict` and `GetModelMetadata`."""
+class _Service:
+    """Runs a function of a request in the line of `Admission`, and tells what came of it."""
 
-    def __init__(self, versions, admission):
+    def __init__(self, versions, admission, telemetry, health):
         self.versions = versions
         self.admission = admission
+        self.telemetry = telemetry
+        self.health = health
+
+    async def _answer(self, route, function, request, context):
+        finish, code = self.telemetry.request("grpc", context.peer()), "OK"
+        try:
+            if self.health.is_refusing:
+                raise RequestError("The server stops. Ask another, or later.", "UNAVAILABLE")
+            with self.admission.place():
+                return await self.admission.run(function, request)
+        except RequestError as error:
+            code, message = error.code, error.message
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            logger.info("%s hung up, or was given up, before its answer", context.peer())
+            raise
+        except Exception:
+            logger.exception("A request failed")
+            code, message = "INTERNAL", "internal error, see the server's log"
+        finally:
+            finish(route, code)
+        await context.abort(grpc.StatusCode[code], message)
+
+
+class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Answers `Predict` and `GetModelMetadata`."""
 
     async def Predict(self, request, context):
-        return await _answer(self.admission, self._predict, request, context)
+        return await self._answer("Predict", self._predict, request, context)
 
     async def GetModelMetadata(self, request, context):
-        return await _answer(self.admission, self._metadata, request, context)
+        return await self._answer("GetModelMetadata", self._metadata, request, context)
 
     def _predict(self, request):
         spec = request.model_spec
         servable = self.versions.get(spec.name, _version(spec))
         arrays = {
-            name: to_array(proto, name, 4 * self.admission.max_bytes)
+            name: to_array(proto, name, 4 * self.admission.bodies.max_bytes)
             for name, proto in request.inputs.items()
         }
-        outputs = servable.run(spec.signature_name, arrays, request.output_filter)
+        signature = spec.signature_name or DEFAULT_SIGNATURE
+        outputs = servable.run(signature, arrays, request.output_filter)
+        self.telemetry.batch(signature, arrays)
         return predict_pb2.PredictResponse(
-            model_spec=_spec(spec.name, servable, spec.signature_name or DEFAULT_SIGNATURE),
+            model_spec=_spec(spec.name, servable, signature),
             outputs={name: to_proto(array) for name, array in outputs.items()},
         )
 
@@ -85,15 +115,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return metadata(request.model_spec.name, servable)
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
     """Answers `GetModelStatus`."""
 
-    def __init__(self, versions, admission):
-        self.versions = versions
-        self.admission = admission
-
     async def GetModelStatus(self, request, context):
-        return await _answer(self.admission, self._status, request, context)
+        return await self._answer("GetModelStatus", self._status, request, context)
 
     def _status(self, request):
         spec = request.model_spec
@@ -116,18 +142,6 @@ def status(states):
         entry.status.error_code = grpc.StatusCode.UNKNOWN.value[0] if message else 0
         entry.status.error_message = message
     return response
-
-
-async def _answer(admission, function, request, context):
-    try:
-        with admission.place():
-            return await admission.run(function, request)
-    except RequestError as error:
-        code, message = error.code, error.message
-    except Exception:
-        logger.exception("A request failed")
-        code, message = "INTERNAL", "internal error, see the server's log"
-    await context.abort(grpc.StatusCode[code], message)
 
 
 def _spec(name, servable, signature_name=""):

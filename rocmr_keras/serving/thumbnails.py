@@ -70,6 +70,12 @@ class Thumbnails:
         labels = [split.captions_of(image_id)[0] for image_id in split.image_ids]
         return cls(dict(zip(names, split.images)), dict(zip(names, labels)))
 
+    def sample(self, count):
+        """Returns at most so many names, evenly spaced."""
+        names = list(self.paths)
+        count = min(count, len(names))
+        return [names[place * len(names) // count] for place in range(count)]
+
     def read(self, name):
         """Returns the bytes and the media type of a picture, or `None` for a name unknown."""
         path = self.paths.get(name)

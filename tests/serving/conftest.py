@@ -6,7 +6,9 @@ import http.client
 import importlib.util
 import io
 import json
+import socket
 import threading
+import time
 
 import keras
 import numpy as np
@@ -20,12 +22,13 @@ from rocmr_keras.models import TextEncoder
 
 MISSING = [
     name
-    for name in ("aiohttp", "grpc", "tensorflow_serving")
+    for name in ("aiohttp", "grpc", "grpc_health", "prometheus_client", "tensorflow_serving")
     if importlib.util.find_spec(name) is None
 ]
 if not MISSING:
     from rocmr_keras.serving import Admission
     from rocmr_keras.serving import AttackLab
+    from rocmr_keras.serving import Bodies
     from rocmr_keras.serving import ModelVersions
     from rocmr_keras.serving import Server
 
@@ -99,27 +102,80 @@ def write(path, scale=1.0):
 
 
 @contextlib.contextmanager
-def running(versions, **settings):
+def running(versions, grace_seconds=10.0, **settings):
     """Runs a server in a thread, on ports that are free."""
     server = Server(versions, port=0, rest_api_port=0, **settings)
-    started, loop = threading.Event(), asyncio.new_event_loop()
+    started = threading.Event()
 
     async def serve():
         await server.start()
+        server.loop = asyncio.get_running_loop()
         server.stopped = asyncio.Event()
         started.set()
         await server.stopped.wait()
-        await server.stop()
+        server.is_done = await server.stop(grace_seconds)
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
         assert started.wait(30)
         yield server
     finally:
-        loop.call_soon_threadsafe(lambda: server.stopped.set())
+        if thread.is_alive():
+            finish(server)
         thread.join()
-        loop.close()
+
+
+def finish(server):
+    server.loop.call_soon_threadsafe(server.stopped.set)
+
+
+@contextlib.contextmanager
+def occupied(server):
+    """Keeps the only thread of a server busy until the block ends."""
+    free = threading.Event()
+    asyncio.run_coroutine_threadsafe(server.admission.run(free.wait), server.loop)
+    try:
+        yield free
+    finally:
+        free.set()
+
+
+@pytest.fixture(scope="session")
+def stop_server():
+    return finish
+
+
+@pytest.fixture(scope="session")
+def occupy():
+    return occupied
+
+
+@pytest.fixture(scope="session")
+def wait_for():
+    """Waits until a function returns what counts as true."""
+
+    def wait(condition, seconds=30):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it never came"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def begin():
+    """Opens a connection and sends the head of a predict request, and a part of its body."""
+
+    def begin(port, part=b"", length=100):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+        head = "POST /v1/models/toy:predict HTTP/1.1\r\nHost: localhost\r\n"
+        head += f"Content-Length: {length}\r\n\r\n"
+        connection.sendall(head.encode() + part)
+        return connection
+
+    return begin
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +207,7 @@ def run_server():
 
 @pytest.fixture(scope="session")
 def server(versions):
-    with running(versions, admission=Admission(max_bytes=2**20)) as server:
+    with running(versions, admission=Admission(bodies=Bodies(2**20))) as server:
         yield server
 
 

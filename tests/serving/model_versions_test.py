@@ -1,3 +1,6 @@
+import asyncio
+import importlib.util
+import pathlib
 import shutil
 
 import numpy as np
@@ -5,6 +8,8 @@ import pytest
 
 from rocmr_keras.serving import ModelVersions
 from rocmr_keras.serving import RequestError
+
+RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 
 
 def scale(servable):
@@ -30,6 +35,26 @@ def test_highest_version_and_hot_reload(base_path, write_toy, tmp_path):
     assert scale(before) == 1.0
     with pytest.raises(RequestError, match=r"Specific\(toy, 9\).*version 12 of toy"):
         versions.get("toy", 9)
+
+
+def test_takes_over_under_load(base_path, write_toy, tmp_path, run_server):
+    """`serve_check.py --new_version`, small: nothing is lost, each answer is its version's."""
+    shutil.copytree(base_path / "3", tmp_path / "models" / "1")
+    write_toy(tmp_path / "new", scale=5.0)
+    spec = importlib.util.spec_from_file_location("changeover", RECIPES / "changeover.py")
+    changeover = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(changeover)
+    versions = ModelVersions("toy", tmp_path / "models")
+    with run_server(versions, poll_seconds=0.1) as server:
+        change = changeover.Changeover(
+            f"127.0.0.1:{server.port}",
+            *("toy", tmp_path / "models", tmp_path / "new", "embed_texts", ["a", "bcd"]),
+        )
+        counts = asyncio.run(change.run(requests=300, connections=8))
+    assert change.truths[1][0]["embeddings"].tolist() == [[1, 1]]
+    assert change.truths[2][0]["embeddings"].tolist() == [[1, 5]]
+    assert set(counts) == {"version 1", "version 2"} and sum(counts.values()) >= 300
+    assert min(counts.values()) >= 100
 
 
 def test_broken_version_leaves_the_one_before(base_path, tmp_path, caplog):

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.client
 import json
+import re
 import shutil
 
 import pytest
@@ -45,6 +46,34 @@ def test_page_is_self_contained(fetch):
     assert response.status == 200 and response.headers["X-Content-Type-Options"] == "nosniff"
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert b"://" not in contents and b"innerHTML" not in contents
+
+
+def read_settings(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=WAIT)
+    connection.request("GET", "/page/settings")
+    settings = json.loads(connection.getresponse().read())
+    connection.close()
+    return settings
+
+
+def test_what_the_page_opens_with(site):
+    settings = read_settings(site)
+    assert settings["pictures"] == ["red.png", "green.png", "blue.png"]
+    assert settings["num_pictures"] == 3 and settings["examples"] == ["<b>red & hot</b>"]
+    assert settings["attack_models"] == ["open", "blind"] and settings["attack_is_off"] == ""
+
+
+def test_every_part_that_the_script_asks_for_is_there(fetch):
+    html = fetch("GET", "/")[1].decode()
+    found = re.findall(r'id="(\w+)"', html)
+    assert len(found) == len(set(found))
+    # `aria-` and `for` name parts too.
+    named = re.findall(r'(?:aria-labelledby|aria-describedby|for)="(\w+)"', html)
+    assert set(re.findall(r'\$\("(\w+)"\)', html)) | set(named) <= set(found)
+    used = set(re.findall(r"var\((--[\w-]+)\)", html))
+    light, dark = re.findall(r":root \{(.*?)\}", html, re.S)
+    assert all(f"{name}:" in light for name in used)
+    assert all(f"{name}:" in dark for name in used)
 
 
 def test_thumbnails(fetch, paths):
@@ -94,6 +123,9 @@ def test_form_of_another_site(fetch):
 
 def test_without_pictures_and_models(versions, run_server):
     with run_server(versions, page=Page(versions)) as server:
+        settings = read_settings(server)
+        assert settings["pictures"] == [] and settings["examples"][0] == "a red apple"
+        assert "this server was started without models to attack" in settings["attack_is_off"]
         connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=WAIT)
         for method, path, status in (
             ("GET", "/page/settings", 200),
@@ -138,6 +170,8 @@ def test_search_and_attack_in_a_browser(site, paths, tmp_path):
 
         browser.get(f"http://127.0.0.1:{site.rest_api_port}/")
         wait(lambda: "model toy, version 3" in texts("#model"))
+        assert texts("#examples button") == ["<b>red & hot</b>"] and len(texts("#pictures li")) == 3
+        assert texts("#off") == ["Attack is off until you have searched."]
         # By keyboard alone.
         field = browser.switch_to.active_element
         while field.get_attribute("id") != "text":
@@ -145,6 +179,7 @@ def test_search_and_attack_in_a_browser(site, paths, tmp_path):
             field = browser.switch_to.active_element
         field.send_keys("red green", Keys.ENTER)
         wait(lambda: len(texts("#tiles li")) == 3)
+        assert texts("#off") == [""] and not browser.find_element("id", "gallery").is_displayed()
         assert texts("#tiles b") == ["<b>red & hot</b>", "green.png", "blue.png"]
         pictures = "return [...document.querySelectorAll('#tiles img')].map(i => i.naturalWidth)"
         wait(lambda: browser.execute_script(pictures) == [4, 4, 4])

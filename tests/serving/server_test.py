@@ -1,6 +1,7 @@
 import asyncio
 import concurrent.futures
 import http.client
+import importlib
 import json
 import os
 import pathlib
@@ -60,9 +61,19 @@ def test_port_that_is_taken(server, versions):
         asyncio.run(start())
 
 
-def test_recipe_serves_until_sigterm(base_path):
+@pytest.mark.parametrize("name", ["aiohttp", "prometheus_client", "grpc"])
+def test_package_that_is_missing(monkeypatch, name):
+    for loaded in [module for module in sys.modules if module.startswith("rocmr_keras.serving")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=f"extra `serve`. Received: no module '{name}'. Run"):
+        importlib.import_module("rocmr_keras.serving")
+
+
+def test_recipe_serves_until_sigterm(base_path, begin):
     command = [sys.executable, str(ROOT / "recipes" / "serve.py"), f"--model_base_path={base_path}"]
     command += ["--model_name=toy", "--port=0", "--rest_api_port=0", "--threads=1", "--noverify"]
+    command += ["--grace_seconds=20", "--access_log"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=dict(os.environ)
     )
@@ -70,8 +81,20 @@ def test_recipe_serves_until_sigterm(base_path):
         lines = iter(process.stderr.readline, "")
         port = next(int(line.rsplit(":", 1)[1]) for line in lines if "REST on http" in line)
         assert predict(port, ["ab"]) == (200, {"predictions": [[2.0, 1.0]]})
+        assert any(" 127.0.0.1 rest predict 200 " in line for line in lines)
+        halves = [begin(port, b'{"instances"', 21) for _ in range(8)]
+        # On its way, not only sent.
+        assert predict(port, ["ab"])[0] == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 0
+        assert any(
+            "Stopping: answering what is at work, for at most 20 s" in line for line in lines
+        )
+        for connection in halves:
+            connection.sendall(b': ["ab"]}')
+            assert b" 200 " in connection.recv(10_000)
+            connection.close()
+        assert process.wait(15) == 0
+        assert "Stopped: all answered" in list(lines)[-1]
     finally:
         process.kill()
         process.stderr.close()

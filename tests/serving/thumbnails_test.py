@@ -35,6 +35,12 @@ def test_split(folder):
     assert thumbnails.read("sea.jpg")[0] == (folder / "sea.jpg").read_bytes()
 
 
+def test_sample():
+    thumbnails = Thumbnails({str(number): "a.png" for number in range(10)})
+    assert thumbnails.sample(4) == ["0", "2", "5", "7"]
+    assert thumbnails.sample(20) == list(thumbnails.paths)
+
+
 def test_no_pictures(folder):
     with pytest.raises(ValueError, match="`paths` must name images.*Received: none"):
         Thumbnails({})
