@@ -81,6 +81,9 @@ def define_evaluation_flags():
         "eval_images", 0, "Images of the split, at random, with their captions; 0: all."
     )
     flags.DEFINE_integer("min_captions", 1, "Only images with as many captions or more.")
+    flags.DEFINE_bool(
+        "merge_duplicates", False, "Equal captions are right for each other's images."
+    )
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
     flags.DEFINE_bool("eval_random_start", True, "For PGD; without it all backends find the same.")
     flags.DEFINE_integer("eval_substitutions", 1, "Words, tokens, edits changed in each caption.")
@@ -145,7 +148,8 @@ def choose_images(split):
         ids, counts = np.unique(split.caption_image_ids, return_counts=True)
         kept = np.isin(split.image_ids, ids[counts >= values.min_captions])
         split = split.take(np.flatnonzero(kept))
-    return split.subset(values.eval_images) if values.eval_images else split
+    split = split.subset(values.eval_images) if values.eval_images else split
+    return split.merge_duplicates() if values.merge_duplicates else split
 
 
 def threats(seed, captions):

@@ -1,3 +1,4 @@
+import copy
 import os
 
 import numpy as np
@@ -26,6 +27,7 @@ class Split:
             split was read. Defaults to `None`, nothing.
 
     Attributes:
+        merges_duplicates: Boolean, see `merge_duplicates`.
         id_names: List of the ids that were given, in the order of their numbers, or `None` where
             they are what `image_ids` holds.
 
@@ -45,6 +47,8 @@ class Split:
     len(split)  # 2 images
     ```
     """
+
+    merges_duplicates = False
 
     def __init__(self, images, image_ids, captions, caption_image_ids, name="", skipped=None):
         self.name = name
@@ -67,6 +71,27 @@ class Split:
     def captions_of(self, image_id):
         """Returns the list of captions that share `image_id`."""
         return [self.captions[i] for i in np.flatnonzero(self.caption_image_ids == image_id)]
+
+    def merge_duplicates(self):
+        """Returns the same split, of which evaluations count equal captions as one.
+
+        A caption that stands under several ids is then right for the images of each, and each
+        image for all copies of its captions; else only one of equal answers counts, by chance.
+        Captions are equal if they are so stripped and without regard to capitals. Training does
+        not look at it.
+
+        Returns:
+            A `Split`, which shares everything with this one.
+
+        Example:
+
+        ```python
+        report = rocmr_keras.evaluation.evaluate(model, splits["test"].merge_duplicates())
+        ```
+        """
+        merged = copy.copy(self)
+        merged.merges_duplicates = True
+        return merged
 
     def subset(self, n_images, seed=0):
         """Draws images at random, with all captions of theirs.
@@ -109,7 +134,12 @@ class Split:
             name=self.name,
             skipped=self.skipped,
         )
+        return self.hand_on(part)
+
+    def hand_on(self, part):
+        """Gives a part of this split what holds for it too, and returns it."""
         part.id_names = self.id_names
+        part.merges_duplicates = self.merges_duplicates
         return part
 
     def _check_lengths(self):
