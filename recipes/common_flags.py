@@ -63,6 +63,7 @@ def define_data_flags():
     flags.DEFINE_float(
         "test_share", 0.0, "Share of the training images for a test, where the data names none."
     )
+    flags.DEFINE_bool("check_leaks", False, "Refuse copies of an image in two splits; reads all.")
     flags.DEFINE_string("csv_separator", None, "csv: one character; else it is found.")
 
 
@@ -112,6 +113,8 @@ def load_data():
     splits = rk.data.load(values.dataset, **options)
     if values.test_share and "test" not in splits:
         splits["train"], splits["test"] = rk.data.hold_out(splits["train"], values.test_share)
+    if values.check_leaks:
+        rk.data.check_leaks(splits)
     return splits
 
 
