@@ -77,6 +77,7 @@ def define_preprocessor_flags():
 def define_evaluation_flags():
     """Defines the attacks of the final report."""
     flags.DEFINE_list("eval_epsilons", "2/255,4/255,8/255", "Image budgets, in units of [0, 1].")
+    flags.register_validator("eval_epsilons", _check_budgets)
     define_budget("eval_both", 8 / 255, "Image budget where both sides are attacked.")
     flags.DEFINE_integer(
         "eval_images", 0, "Images of the split, at random, with their captions; 0: all."
@@ -95,6 +96,16 @@ def define_evaluation_flags():
     )
     flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
     flags.DEFINE_list("eval_severities", "1,3,5", "Of corruptions, each from 1 to 5.")
+
+
+def _check_budgets(texts):
+    """Refuses, while flags are read, a list without a budget or with something else."""
+    if not texts:
+        raise flags.ValidationError("needs a budget, such as 8/255")
+    try:
+        return bool(parse_budgets(texts))
+    except ValueError as error:
+        raise flags.ValidationError(str(error)) from error
 
 
 def load_data():

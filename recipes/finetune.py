@@ -12,6 +12,7 @@ updates of whatever tower is not frozen; `--layer_decay=0.75` slows down the fir
 """
 
 import common_flags
+import run_report
 import training
 import validation
 from absl import app
@@ -29,7 +30,7 @@ for module in (common_flags, training, validation):
 flags.DEFINE_string(
     "model",
     None,
-    "path.keras, preset:HANDLE (of KerasHub) or offline:NAME (weights inside packages).",
+    "path.keras of a model or trainer, preset:HANDLE of KerasHub, or offline:NAME of packages.",
     required=True,
 )
 flags.DEFINE_integer("image_size", 128, "Side of the images in pixels, for offline:NAME.")
@@ -61,7 +62,7 @@ def load_model():
             sequence_length=FLAGS.sequence_length,
             projection_dim=FLAGS.projection_dim,
         )
-    return keras.saving.load_model(FLAGS.model)
+    return run_report.load_model(FLAGS.model)
 
 
 def choose_what_trains(model):

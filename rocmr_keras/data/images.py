@@ -90,6 +90,11 @@ def check_pixels(images):
     Raises:
         ValueError: If its shape, type or range is another.
     """
+    if images.dtype.kind not in "biuf":
+        raise ValueError(
+            "`images` must be paths, bytes of image files, or arrays of numbers. Received: an "
+            f"array of {images.dtype}, {images!r:.80}. Leave out what is missing."
+        )
     if images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(
             "An array of `images` must have the shape (N, height, width, 3). "

@@ -58,8 +58,8 @@ def batches(
         run would have, set its `epoch`.
 
     Raises:
-        ValueError: If `captions` is unknown, there is no whole batch, or the split was packed
-            by another preprocessor.
+        ValueError: If `split` is none, `captions` is unknown, there is no whole batch, or the
+            split was packed by another preprocessor.
 
     Example:
 
@@ -68,6 +68,11 @@ def batches(
     trainer.fit(dataset, epochs=20)
     ```
     """
+    if not hasattr(split, "caption_image_ids"):
+        raise ValueError(
+            "`split` must be a `rocmr_keras.data.Split`. Received: split of type "
+            f"{type(split).__name__}. Pass for example `rocmr_keras.data.load(...)['train']`."
+        )
     order = EpochOrder(split, captions, shuffle, seed)
     return Batches(BatchPlan(split, preprocessor, order, batch_size, augment, drop_remainder))
 

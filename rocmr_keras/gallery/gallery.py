@@ -65,7 +65,7 @@ class Gallery:
         processor, any split into shards, and the served graph give the same.
 
         Args:
-            queries: Float array `(n, dim)`.
+            queries: Float array or tensor `(n, dim)`, finite.
             k: Integer, at least 1; with fewer items there are fewer hits.
 
         Returns:
@@ -74,7 +74,7 @@ class Gallery:
             the gallery.
 
         Raises:
-            ValueError: If `k` is below 1 or the width of `queries` is another.
+            ValueError: If `k` is below 1, or `queries` are not finite or of another width.
         """
         from rocmr_keras.gallery.shards import search_shards
 

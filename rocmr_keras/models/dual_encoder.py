@@ -415,6 +415,7 @@ class DualEncoder(keras.Model):
         super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def call(self, inputs, training=None):
+        towers.check_call_inputs(inputs)
         if "text_features" in inputs:
             texts = self.encode_features(inputs["text_features"], "texts", training)
         else:

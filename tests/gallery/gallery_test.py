@@ -116,7 +116,7 @@ def test_mistakes(arguments, message):
 
 
 def test_mistakes_of_a_search(gallery, queries):
-    with pytest.raises(ValueError, match="`k` must be 1 or more. Received: k=0"):
+    with pytest.raises(ValueError, match="`k` must be 1 or more, an integer. Received: k=0"):
         gallery.search(queries, 0)
     with pytest.raises(ValueError, match=r"queries of shape \(9, 7\), shards of width \[8\]"):
         gallery.search(queries[:, :7], 1)

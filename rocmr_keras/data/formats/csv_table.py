@@ -45,8 +45,13 @@ def load_csv(
         A dict of `Split`.
 
     Raises:
-        ValueError: If a column is missing, a row cannot be read, or too much is bad.
+        ValueError: If a column is missing or there twice, a row cannot be read, or too much is bad.
     """
+    if delimiter is not None and len(delimiter) != 1:
+        raise ValueError(
+            f"`delimiter` must be one character. Received: delimiter={delimiter!r}. Leave it out, "
+            "and it is found."
+        )
     images = os.path.dirname(captions) if images is None else images
     rows, found = _read_rows(captions, delimiter)
     image_column = _column(image_column or _IMAGE_COLUMNS, found, captions)
