@@ -45,6 +45,9 @@ for side in ("images", "texts"):
 flags.DEFINE_bool("freeze_batch_norm", True, "Use and keep the moving statistics.")
 flags.DEFINE_integer("lora_rank", 0, "Rank of LoRA in the towers that train; 0: no LoRA.")
 flags.DEFINE_float("layer_decay", 1.0, "Learning rate of a block, of the next one's.")
+flags.DEFINE_integer(
+    "hard_negatives", 0, "Pairs that --model confuses, so many side by side in a batch; 0: none."
+)
 flags.DEFINE_bool("remat", False, "Compute blocks again, to save memory.")
 flags.DEFINE_float("ema", 0.0, "Momentum of the average of weights; 0: no average.")
 
@@ -95,7 +98,7 @@ def main(_):
         options |= {"use_ema": True, "ema_momentum": FLAGS.ema}
     layerwise = "multipliers" in options
     optimizer = rk.fine_tuning.LayerwiseAdamW if layerwise else keras.optimizers.AdamW
-    training.train(model, splits, optimizer, **options)
+    training.train(model, splits, optimizer, FLAGS.hard_negatives, **options)
 
 
 if __name__ == "__main__":
