@@ -170,7 +170,8 @@ class DualEncoder(keras.Model):
 
         Raises:
             ValueError: If strings come without a preprocessor, ids without a mask, or, in
-                NumPy arrays, ids that are not in the table or texts without a token.
+                NumPy arrays, ids that are not in the table or texts without a token. Values of
+                tensors are not looked at: there a mask without True gives an embedding of zeros.
         """
         if towers.is_strings(token_ids):
             token_ids, padding_mask = towers.tokenize(self.preprocessor, token_ids)
