@@ -63,6 +63,7 @@ def define_data_flags():
     flags.DEFINE_float(
         "test_share", 0.0, "Share of the training images for a test, where the data names none."
     )
+    flags.DEFINE_bool("check_leaks", False, "Refuse copies of an image in two splits; reads all.")
     flags.DEFINE_string("csv_separator", None, "csv: one character; else it is found.")
 
 
@@ -76,11 +77,15 @@ def define_preprocessor_flags():
 def define_evaluation_flags():
     """Defines the attacks of the final report."""
     flags.DEFINE_list("eval_epsilons", "2/255,4/255,8/255", "Image budgets, in units of [0, 1].")
+    flags.register_validator("eval_epsilons", _check_budgets)
     define_budget("eval_both", 8 / 255, "Image budget where both sides are attacked.")
     flags.DEFINE_integer(
         "eval_images", 0, "Images of the split, at random, with their captions; 0: all."
     )
     flags.DEFINE_integer("min_captions", 1, "Only images with as many captions or more.")
+    flags.DEFINE_bool(
+        "merge_duplicates", False, "Equal captions are right for each other's images."
+    )
     flags.DEFINE_integer("eval_steps", 20, "PGD steps of each image attack.")
     flags.DEFINE_bool("eval_random_start", True, "For PGD; without it all backends find the same.")
     flags.DEFINE_integer("eval_substitutions", 1, "Words, tokens, edits changed in each caption.")
@@ -91,6 +96,16 @@ def define_evaluation_flags():
     )
     flags.DEFINE_integer("eval_candidates", 32, "Swaps tried exactly for each token.")
     flags.DEFINE_list("eval_severities", "1,3,5", "Of corruptions, each from 1 to 5.")
+
+
+def _check_budgets(texts):
+    """Refuses, while flags are read, a list without a budget or with something else."""
+    if not texts:
+        raise flags.ValidationError("needs a budget, such as 8/255")
+    try:
+        return bool(parse_budgets(texts))
+    except ValueError as error:
+        raise flags.ValidationError(str(error)) from error
 
 
 def load_data():
@@ -109,6 +124,8 @@ def load_data():
     splits = rk.data.load(values.dataset, **options)
     if values.test_share and "test" not in splits:
         splits["train"], splits["test"] = rk.data.hold_out(splits["train"], values.test_share)
+    if values.check_leaks:
+        rk.data.check_leaks(splits)
     return splits
 
 
@@ -145,7 +162,8 @@ def choose_images(split):
         ids, counts = np.unique(split.caption_image_ids, return_counts=True)
         kept = np.isin(split.image_ids, ids[counts >= values.min_captions])
         split = split.take(np.flatnonzero(kept))
-    return split.subset(values.eval_images) if values.eval_images else split
+    split = split.subset(values.eval_images) if values.eval_images else split
+    return split.merge_duplicates() if values.merge_duplicates else split
 
 
 def threats(seed, captions):

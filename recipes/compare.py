@@ -30,7 +30,6 @@ import common_flags
 import run_report
 from absl import app
 from absl import flags
-from libraries import keras
 from libraries import rk
 
 FLAGS = flags.FLAGS
@@ -94,7 +93,7 @@ def run_name(folder):
 
 
 def load(folder):
-    return keras.saving.load_model(os.path.join(folder, "model.keras"))
+    return run_report.load_model(os.path.join(folder, "model.keras"))
 
 
 def load_all():

@@ -10,6 +10,7 @@ captions. A run that was killed goes on where it was. `--format=parquet` writes 
 """
 
 import common_flags
+import run_report
 from absl import app
 from absl import flags
 from libraries import keras
@@ -46,7 +47,7 @@ def choose_items():
 
 def main(_):
     items = choose_items()
-    model = keras.saving.load_model(FLAGS.model)
+    model = run_report.load_model(FLAGS.model)
     gallery = rk.gallery.build_gallery(
         model,
         items,

@@ -31,7 +31,6 @@ import common_flags
 import run_report
 from absl import app
 from absl import flags
-from libraries import keras
 from libraries import rk
 
 FLAGS = flags.FLAGS
@@ -64,14 +63,14 @@ flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
 def run_audit(model, split):
     """Audits the model on the first hundred images of the split."""
-    source = keras.saving.load_model(FLAGS.audit_source) if FLAGS.audit_source else None
+    source = run_report.load_model(FLAGS.audit_source) if FLAGS.audit_source else None
     subset = split.subset(min(100, len(split.images)))
     return rk.evaluation.audit(model, subset, FLAGS.eval_both, source=source, seed=FLAGS.seed)
 
 
 def run_transfer(model, split):
     """Tries what the protocol finds on each of two models on both of them."""
-    models = {"model": model, "other": keras.saving.load_model(FLAGS.transfer_to)}
+    models = {"model": model, "other": run_report.load_model(FLAGS.transfer_to)}
     attack = common_flags.protocol_attack(FLAGS.protocol, FLAGS.seed)
     matrix = rk.evaluation.transfer_matrix(models, split, attack, batch_size=128)
     print(rk.reports.format_transfer(matrix))
@@ -81,7 +80,7 @@ def run_transfer(model, split):
 def main(_):
     if FLAGS.transfer_to and not FLAGS.protocol:
         raise app.UsageError("--transfer_to needs a --protocol, co_attack or sga.")
-    model = keras.saving.load_model(FLAGS.model)
+    model = run_report.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
     split = common_flags.load_chosen(FLAGS.split)
     extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}

@@ -12,6 +12,7 @@ updates of whatever tower is not frozen; `--layer_decay=0.75` slows down the fir
 """
 
 import common_flags
+import run_report
 import training
 import validation
 from absl import app
@@ -29,7 +30,7 @@ for module in (common_flags, training, validation):
 flags.DEFINE_string(
     "model",
     None,
-    "path.keras, preset:HANDLE (of KerasHub) or offline:NAME (weights inside packages).",
+    "path.keras of a model or trainer, preset:HANDLE of KerasHub, or offline:NAME of packages.",
     required=True,
 )
 flags.DEFINE_integer("image_size", 128, "Side of the images in pixels, for offline:NAME.")
@@ -44,6 +45,9 @@ for side in ("images", "texts"):
 flags.DEFINE_bool("freeze_batch_norm", True, "Use and keep the moving statistics.")
 flags.DEFINE_integer("lora_rank", 0, "Rank of LoRA in the towers that train; 0: no LoRA.")
 flags.DEFINE_float("layer_decay", 1.0, "Learning rate of a block, of the next one's.")
+flags.DEFINE_integer(
+    "hard_negatives", 0, "Pairs that --model confuses, so many side by side in a batch; 0: none."
+)
 flags.DEFINE_bool("remat", False, "Compute blocks again, to save memory.")
 flags.DEFINE_float("ema", 0.0, "Momentum of the average of weights; 0: no average.")
 
@@ -61,7 +65,7 @@ def load_model():
             sequence_length=FLAGS.sequence_length,
             projection_dim=FLAGS.projection_dim,
         )
-    return keras.saving.load_model(FLAGS.model)
+    return run_report.load_model(FLAGS.model)
 
 
 def choose_what_trains(model):
@@ -94,7 +98,7 @@ def main(_):
         options |= {"use_ema": True, "ema_momentum": FLAGS.ema}
     layerwise = "multipliers" in options
     optimizer = rk.fine_tuning.LayerwiseAdamW if layerwise else keras.optimizers.AdamW
-    training.train(model, splits, optimizer, **options)
+    training.train(model, splits, optimizer, FLAGS.hard_negatives, **options)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ nothing. In Python, `rocmr_keras.data.open_pack("packs/test")` opens one without
 import os
 
 import common_flags
+import run_report
 from absl import app
 from absl import flags
-from libraries import keras
 from libraries import rk
 
 FLAGS = flags.FLAGS
@@ -35,7 +35,7 @@ def main(_):
             "Without a training split, name the --model whose preprocessor to use."
         )
     if FLAGS.model:
-        preprocessor = keras.saving.load_model(FLAGS.model).preprocessor
+        preprocessor = run_report.load_model(FLAGS.model).preprocessor
     else:
         preprocessor = common_flags.make_preprocessor(splits["train"].captions)
     for name, split in splits.items():

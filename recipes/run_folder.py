@@ -13,7 +13,10 @@ from libraries import rk
 FLAGS = flags.FLAGS
 
 # What may differ when a run goes on, for it does not change what is trained.
-_FREE = re.compile("output|resume|overwrite|pack|save_every|evaluate_on|min_captions|eval_.*")
+_FREE = re.compile(
+    "output|resume|overwrite|pack|save_every|evaluate_on|min_captions|merge_duplicates"
+    "|check_leaks|eval_.*"
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The lock lasts as long as the process.
 _held = []

@@ -35,6 +35,12 @@ def save_model(model, path):
         model.save(temporary)
 
 
+def load_model(path):
+    """Loads a dual encoder, also out of a trainer, which `ModelCheckpoint` saves."""
+    model = keras.saving.load_model(path)
+    return getattr(model, "dual_encoder", model)
+
+
 def report(model, split, output, seed, attacks="listed", extra=None, rows=None, pictures=True):
     """Attacks the split, prints table and verdict, writes `report.json`, the pictures and a page.
 

@@ -106,10 +106,11 @@ def build_attacks(terms):
     return attacks
 
 
-def train(model, splits, optimizer=None, **options):
+def train(model, splits, optimizer=None, hard_negatives=0, **options):
     """Trains, saves and reports a model.
 
-    `optimizer` is a class like AdamW, which it is by default, `options` are further arguments.
+    `optimizer` is a class like AdamW, which it is by default, `options` are further arguments of
+    it; `hard_negatives` is how many pairs that the model confuses stand side by side.
     """
     num_steps = FLAGS.epochs * -(-len(splits["train"]) // FLAGS.batch_size)
     terms = read_terms()
@@ -123,15 +124,20 @@ def train(model, splits, optimizer=None, **options):
         optimizer(rate, weight_decay=FLAGS.weight_decay, global_clipnorm=1.0, **options)
     )
     with run_folder.full_disk_is_said():
-        _fit(trainer, splits, num_steps)
+        _fit(trainer, splits, num_steps, hard_negatives)
         run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
     if FLAGS.evaluate_on != "none":
         split = common_flags.choose_images(splits[FLAGS.evaluate_on])
         run_report.report(model, split, FLAGS.output, FLAGS.seed)
 
 
-def _fit(trainer, splits, num_steps):
+def _fit(trainer, splits, num_steps, hard_negatives):
     dataset, checkpoint = _make_batches(splits["train"], trainer), run_folder.make_checkpoint()
+    if hard_negatives:
+        # Before a state is restored: a run that goes on must find the same pairs again.
+        packed = rk.data.pack(splits["train"], trainer.dual_encoder.preprocessor, FLAGS.pack)
+        embeddings = rk.evaluation.encode(trainer.dual_encoder, packed, FLAGS.batch_size)
+        dataset = dataset.with_hard_negatives(embeddings, hard_negatives)
     epoch = checkpoint.restore(trainer, dataset) if FLAGS.resume else 0
     log = os.path.join(FLAGS.output, "history.csv")
     # A kill may have lost the row of an epoch whose state it left.

@@ -13,6 +13,7 @@ from rocmr_keras.data import Split
 from rocmr_keras.evaluation import audit
 from rocmr_keras.evaluation import auto_attack
 from rocmr_keras.evaluation import evaluate
+from rocmr_keras.gallery import build_gallery
 
 TOKENS = np.array([[2, 4, 3, 0, 0, 0]] * 4, "int32")
 
@@ -43,6 +44,7 @@ FITTED = [
     ({**make_batch(images=None), "pixels": 0}, {}, "Received: .*'pixels'.*, without images. "),
     (make_batch(image_ids=np.arange(3)), {}, "of one length. Received: .*'images': 4.*: 3}"),
     (make_batch(image_ids=np.array(list("abcd"))), {}, "must be integers .*<U1. .*numbers ids"),
+    (make_batch(padding_mask=TOKENS > 9), {}, "must have a token. .* in row 0. .*UNK"),
     (make_batch(token_ids=TOKENS + 20), {}, "from 0 to 19, .* ids from 20 to 24. Tokenize"),
     (make_batch(), {"y": np.zeros(4)}, "its own loss and metrics, .*Received: `y`. Leave it"),
     (make_batch(), {"sample_weight": np.ones(4)}, "Received: `sample_weight`. Leave it out; "),
@@ -65,6 +67,13 @@ def test_compiled_metrics(trainer):
 def test_a_misspelt_term():
     with pytest.raises(ValueError, match="Received: 'claen'. Was 'clean' meant?"):
         rk.RoCMR(None, terms={"claen": 1.0})
+
+
+@pytest.mark.parametrize("name, message", [("pixels", "without images"), ("ids", "token_ids")])
+def test_a_dual_encoder_without_a_part(name, message, trainer):
+    batch = make_batch(images=None) if name == "pixels" else make_batch(token_ids=None)
+    with pytest.raises(ValueError, match=f"A batch must be a dict with .*{message}"):
+        trainer.dual_encoder.predict({**batch, name: batch["image_ids"]}, verbose=0)
 
 
 def read_karpathy(tmp_path, text):
@@ -96,6 +105,38 @@ def test_files_of_karpathy(text, message, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("albef", '[{"image": 3, "caption": "a"}]', "'image' of every entry .* a str. .*: 3"),
+        ("coco", '{"images": 3, "annotations": []}', "'images' .* must be a list. Received: 3"),
+        ("coco", '{"images": [], "annotations": null}', "'annotations' .* a list. .*: None"),
+        ("coco", '{"images": [{"id": 1, "file_name": null}]}', "'file_name' .* a str. .*: None"),
+        ("coco", '{"images": [{"id": true, "file_name": "x"}]}', "must be integers.*: True"),
+        ("flickr_tokens", b"a.jpg#0\tx\na.jpg#1\t\xff", "UTF-8. .*made_test', line 2: invalid"),
+    ],
+)
+def test_files_of_other_formats(name, content, message, tmp_path):
+    path = tmp_path / "made_test"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=message):
+        rk.data.load(name, captions=path, images=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("csv", {"captoins": "a.csv"}, "among .'captions', .*Received: .'captoins'.: missing a"),
+        ("karpathy", {"captions": "a.json"}, "'images'. Correct the name, or pass what is mis"),
+        ("albef", {"captions": None, "images": "x"}, "Received: .'images'.: .* 'captions'"),
+        ("csv", {"captions": "a.csv", "delimiter": "ab"}, "one character. .*'ab'. Leave it out"),
+    ],
+)
+def test_options_of_loaders(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        rk.data.load(name, **options)
+
+
+@pytest.mark.parametrize(
     "make, message",
     [
         (lambda p: p.tokenize(["a", None]), "`texts` must be strings. Received: None at .* 1"),
@@ -115,11 +156,37 @@ def test_files_of_karpathy(text, message, tmp_path):
             lambda p: Split([np.zeros((4, 4, 3))], [0], ["a"], [0]),
             "list of paths, or one array .*Received: a list with ndarray. Stack",
         ),
+        (lambda p: p.tokenize(None), "`texts` must be strings. Received: None"),
+        (lambda p: p.load_images([None]), "must be paths, bytes .* array of object, array.*None"),
+        (lambda p: Preprocessor(SPECIAL, 6, 64.0), "two positive ints, .*image_size=64.0. Pass"),
+        (lambda p: Preprocessor(SPECIAL, 6, "64"), "two positive ints, .*image_size='64'. Pass"),
+        (lambda p: Split("abcd", range(4), ["a"] * 4, range(4)), "`images` must be a list.*letter"),
+        (lambda p: Split(["a"] * 2, [0, 1], "ab", [0, 1]), "`captions` must be a list.*letter"),
+        (lambda p: Split(["a"], None, ["a"], [0]), "`image_ids` must be a list .*=None. Number"),
+        (lambda p: Split(["a"], "0", ["a"], [0]), "`image_ids` must be a list .*='0'. Number"),
+        (lambda p: make_split().take([2]), "positions among the 2 images.*Received: array..2.."),
+        (lambda p: make_split().take([True]), "positions among the 2 images, or a boolean for e"),
+        (lambda p: make_split().subset(1.5), "an integer from 1 to .*Received: n_images=1.5"),
+        (lambda p: rk.data.batches({"train": make_split()}, p), "`rocmr.*Split`.* of type dict"),
+        (lambda p: rk.data.batches(make_split(), p, 1.5), "positive integer.* batch_size=1.5, 2"),
     ],
 )
 def test_preprocessors_models_and_splits(make, message, colour_preprocessor):
     with pytest.raises(ValueError, match=message):
         make(colour_preprocessor)
+
+
+SPECIAL = ["[PAD]", "[UNK]", "[START]", "[END]"]
+
+
+def make_split():
+    return Split(np.zeros((2, 4, 4, 3), "uint8"), [0, 1], ["a", "b"], [0, 1])
+
+
+def test_booleans_choose_images():
+    assert make_split().take([False, True]).captions == ["b"]
+    paths = Split(["a.jpg", "b.jpg"], [0, 1], ["a", "b"], [0, 1])
+    assert paths.take(np.array([False, True])).images == ["b.jpg"]
 
 
 def make_towers(vocabulary_size):
@@ -128,7 +195,7 @@ def make_towers(vocabulary_size):
 
 
 def test_an_image_size_may_be_a_side():
-    preprocessor = Preprocessor(["[PAD]", "[UNK]", "[START]", "[END]"], image_size=np.int64(16))
+    preprocessor = Preprocessor(SPECIAL, image_size=np.int64(16))
     assert preprocessor.image_size == (16, 16)
     assert Preprocessor.from_config(preprocessor.get_config()).image_size == (16, 16)
 
@@ -174,6 +241,50 @@ class Empty:
 def test_evaluations(run, message, colour_model, colour_split):
     with pytest.raises(ValueError, match=message):
         run(colour_model, colour_split)
+
+
+@pytest.mark.parametrize(
+    "run, message",
+    [
+        (lambda m, s: build_gallery(without_preprocessor(m), s), "with a preprocessor, .*Received"),
+        (lambda m, s: build_gallery(m, {"test": s}), "must be one split, .* dict with .'test'.."),
+        (lambda m, s: build_gallery(m, s, batch_size=0), "at least 1. Received: batch_size=0. "),
+        (lambda m, s: find(np.full((1, 3), np.nan), 1), "finite numbers. Received: NaN, infinity"),
+        (lambda m, s: find(np.array([["a", "b", "c"]]), 1), "finite .* type <U1. Texts are enc"),
+        (lambda m, s: find(np.ones((1, 3)), 1.5), "`k` must be 1 or more, an integer.*k=1.5"),
+    ],
+)
+def test_galleries(run, message, colour_model, colour_split):
+    with pytest.raises(ValueError, match=message):
+        run(colour_model, colour_split)
+
+
+def find(queries, k):
+    return rk.gallery.Gallery(np.eye(3)).search(queries, k)
+
+
+def test_galleries_look_into_a_trainer_and_take_tensors(colour_model, colour_split):
+    trainer = rk.RoCMR(colour_model, terms="standard")
+    gallery = build_gallery(trainer, colour_split, verbose=0)
+    found = gallery.search(colour_model.encode_texts(["a blue square"]), np.int64(1))
+    assert found["ids"].tolist() == [[2]]
+
+
+NUMBERS = [
+    (lambda: PGD(np.float32(0.5), np.int64(2), step_size=np.float32(0.25)), 0.5),
+    (lambda: PGD(np.int64(1), np.uint8(2)), 1.0),
+    (lambda: rk.attacks.EmbeddingPGD(np.float32(0.5), np.int64(2)), 0.5),
+    (lambda: rk.attacks.APGD(np.float64(0.5), np.int32(5)), 0.5),
+    (lambda: rk.attacks.TokenSubstitution(np.int64(1), np.int64(8)), None),
+    (lambda: rk.attacks.HumanEdits(np.int64(1)), None),
+    (lambda: rk.attacks.RandomNoise(np.float32(0.5)), 0.5),
+]
+
+
+@pytest.mark.parametrize("make, epsilon", NUMBERS)
+def test_budgets_and_counts_may_be_numbers_of_numpy(make, epsilon):
+    # Reports hold budgets as JSON.
+    assert json.loads(json.dumps(make().get_config())).get("epsilon") == epsilon
 
 
 def test_evaluations_look_into_a_trainer(colour_model, colour_split, report):

@@ -136,6 +136,7 @@ def test_train_resume_and_compare(captions, tmp_path):
     tuned = tuning(captions, tmp_path / "fare-0")
     model = f"--model={tmp_path}/rocmr-0/model.keras"
     options = ["--preset=fare", "--freeze_images=1", "--layer_decay=0.5", "--ema=0.5"]
+    options += ["--hard_negatives=4", "--check_leaks"]
     run("finetune.py", model, "--epochs=1", "--evaluate_on=none", *options, *tuned)
     written = {path.name for path in (tmp_path / "fare-0").iterdir()}
     assert written == {".lock", "flags.txt", "history.csv", "model.keras", "state.npz"}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from absl import flags
 
+import rocmr_keras as rk
 from rocmr_keras.callbacks import Checkpoint
 from rocmr_keras.files import lock_folder
 
@@ -86,6 +87,21 @@ def test_a_run_is_not_overwritten_unless_asked_for(claim, tmp_path):
 def test_save_every_is_checked(value, claim):
     with pytest.raises(flags.IllegalFlagValueError, match="steps as 200, or minutes as 10min"):
         claim(f"--save_every={value}")
+
+
+@pytest.mark.parametrize("value", ["", "8/255,x", "1/0"])
+def test_budgets_are_checked_before_anything_is_done(value, claim):
+    with pytest.raises(flags.IllegalFlagValueError, match="8/255"):
+        claim(f"--eval_epsilons={value}")
+
+
+def test_a_model_comes_out_of_a_trainer(recipes, small_model, tmp_path):
+    trainer = rk.RoCMR(small_model, terms="standard")
+    for thing in (small_model, trainer):
+        thing.save(tmp_path / "saved.keras")
+        model = recipes[1].load_model(tmp_path / "saved.keras")
+        assert type(model) is rk.models.DualEncoder
+        assert model.preprocessor.get_config() == small_model.preprocessor.get_config()
 
 
 def test_save_every_in_steps_and_minutes(claim, recipes):

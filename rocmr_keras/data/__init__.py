@@ -1,5 +1,6 @@
 """Caption formats and image files to packs and batches; the only room that reads data."""
 
+from rocmr_keras.data.leaks import check_leaks
 from rocmr_keras.data.loading import load
 from rocmr_keras.data.packs.pack import pack
 from rocmr_keras.data.packs.packed_split import PackedSplit
@@ -20,6 +21,7 @@ __all__ = [
     "RandomShift",
     "Split",
     "batches",
+    "check_leaks",
     "hold_out",
     "load",
     "open_pack",

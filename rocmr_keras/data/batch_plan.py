@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import numbers
 
 from rocmr_keras.data.augmentation import OneAfterTheOther
 from rocmr_keras.data.batch_reader import BatchReader
@@ -80,9 +81,10 @@ class BatchPlan:
 
     def _check_batch_size(self):
         examples, size = len(self.order), self.batch_size
-        if size < 1 or examples < (size if self.drop_remainder else 1):
+        is_whole = isinstance(size, numbers.Integral)
+        if not is_whole or size < 1 or examples < (size if self.drop_remainder else 1):
             raise ValueError(
-                "`batch_size` must be positive and, where `drop_remainder=True`, at most the "
-                f"number of examples. Received: batch_size={size}, {examples} examples. "
+                "`batch_size` must be a positive integer and, where `drop_remainder=True`, at most "
+                f"the number of examples. Received: batch_size={size}, {examples} examples. "
                 "Change it, or keep the remainder."
             )

@@ -17,13 +17,16 @@ Args:
 # Start-of-frame markers of JPEG; 0xC4, 0xC8 and 0xCC are other things.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TAIL = 4096
+#: Where red, green and blue are in a BMP of 32 bits, as TensorFlow takes it.
+USUAL_MASKS = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
 
 
 def read_header(file):
     """Reads an image's size and checks that the file is whole, without decoding it.
 
     Knows what TensorFlow decodes: JPEG, PNG, GIF, BMP and still WebP. A PNG is
-    verified by its checksums, the others by their end.
+    verified by its checksums, the others by their end. The size of a GIF is that of its first
+    picture: the screen may be said to be small.
 
     Args:
         file: Binary file object, at its beginning.
@@ -132,16 +135,41 @@ def _read_png(file, head):
 
 
 def _read_gif(file, head):
-    width, height = struct.unpack_from("<HH", head, 6)
     file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
     if not file.read().rstrip(b"\0").endswith(b";"):
         raise ValueError("truncated")
+    file.seek(13 + _gif_table_size(head[10]))
+    mark = file.read(1)
+    while mark == b"!":
+        file.seek(1, os.SEEK_CUR)
+        while length := file.read(1)[0]:
+            file.seek(length, os.SEEK_CUR)
+        mark = file.read(1)
+    if mark != b",":
+        raise ValueError("a GIF without a picture")
+    width, height = struct.unpack("<4xHH", file.read(8))
     return ImageHeader(width, height, 1)
 
 
+def _gif_table_size(flags):
+    return 3 << 1 + (flags & 7) if flags & 0x80 else 0
+
+
 def _read_bmp(file, head):
-    size, width, height = struct.unpack_from("<I12xii", head, 2)
+    file.seek(0)
+    head = file.read(66)
+    size, offset, kind, width, height, _, bits, compression = struct.unpack_from(
+        "<I4xIIiiHHI", head, 2
+    )
     _expect_length(file, size)
+    if kind < 40 or bits not in (8, 24, 32):
+        raise ValueError(f"a BMP of {bits} bits and a header of {kind} bytes")
+    # Masks that say what is read anyway are no compression.
+    if compression and not (bits == 32 and compression == 3 and head[54:] == USUAL_MASKS):
+        raise ValueError("a compressed BMP")
+    (used,) = struct.unpack_from("<I", head, 46)
+    if bits == 8 and not (used <= 256 and 14 + kind + 4 * (used or 256) <= offset):
+        raise ValueError("a BMP without its palette")
     # A negative height says that the rows run from the top.
     return ImageHeader(width, abs(height), 1)
 

@@ -36,6 +36,11 @@ def number(image_ids, caption_image_ids):
 
 
 def _check(name, ids):
+    if ids is None or isinstance(ids, (str, bytes)):
+        raise ValueError(
+            f"`{name}` must be a list of ids, one for each item. Received: {name}={ids!r:.80}. "
+            "Number the images."
+        )
     shape = np.shape(ids) if isinstance(ids, np.ndarray) else (len(ids),)
     flat = ids.tolist() if isinstance(ids, np.ndarray) else [_plain(each) for each in ids]
     bad = [each for each in flat if _is_bad(each)]

@@ -3,11 +3,14 @@ import os
 
 import numpy as np
 
+from rocmr_keras.data.gif_and_bmp import decode_bmp
+from rocmr_keras.data.gif_and_bmp import first_of_gif
 from rocmr_keras.data.image_headers import read_header
 from rocmr_keras.data.runtime import tensorflow
 
 # The first bytes of PNG and of WebP.
 _WITH_ALPHA = (b"\x89PNG", b"RIFF")
+_JPEG = b"\xff\xd8"
 
 
 class UnreadableImage(ValueError):
@@ -46,8 +49,8 @@ def read_image(source):
     contents = read_contents(source)
     try:
         with tf.device("cpu"):
-            decode = decode_image if contents[:4] in _WITH_ALPHA else _decode
-            return decode(contents).numpy()
+            plain = contents.startswith(_JPEG)
+            return (_decode if plain else decode_image)(contents).numpy()
     except (ValueError, tf.errors.OpError) as error:
         raise UnreadableImage(_name_of(source), reason(error)) from error
 
@@ -87,6 +90,11 @@ def check_pixels(images):
     Raises:
         ValueError: If its shape, type or range is another.
     """
+    if images.dtype.kind not in "biuf":
+        raise ValueError(
+            "`images` must be paths, bytes of image files, or arrays of numbers. Received: an "
+            f"array of {images.dtype}, {images!r:.80}. Leave out what is missing."
+        )
     if images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(
             "An array of `images` must have the shape (N, height, width, 3). "
@@ -124,10 +132,10 @@ def reason(error):
 def decode_image(contents):
     """Decodes a file's bytes to RGB, in a graph or outside.
 
-    JPEG (gray and CMYK too), PNG (palette and 16 bits too), GIF (first picture),
-    BMP and still WebP. Transparent pixels of a PNG or WebP are laid on white. A
-    rotation noted in EXIF is not applied: TensorFlow's decoder does not read
-    it, and training and serving must see the same picture.
+    JPEG (gray and CMYK too), PNG (palette and 16 bits too), GIF (the first picture, without
+    the screen around it), BMP (palette too) and still WebP. Transparent pixels of a PNG, GIF
+    or WebP are laid on white. A rotation noted in EXIF is not applied: TensorFlow's decoder
+    does not read it, and training and serving must see the same picture.
 
     Args:
         contents: String tensor `()`, the bytes of an image file.
@@ -137,11 +145,17 @@ def decode_image(contents):
     """
     tf = tensorflow()
 
-    may_have_alpha = tf.reduce_any(tf.strings.substr(contents, 0, 4) == _WITH_ALPHA)
-    image = tf.cond(
-        may_have_alpha, lambda: _on_white(_decode(contents, 0)), lambda: _decode(contents)
+    start = tf.strings.substr(contents, 0, 4)
+    may_have_alpha = tf.reduce_any(start == _WITH_ALPHA)
+    is_bmp = tf.strings.substr(start, 0, 2) == b"BM"
+    branches = (
+        lambda: _decode(contents),
+        lambda: _on_white(_decode(contents, 0)),
+        lambda: _decode(first_of_gif(contents)[0]),
+        lambda: decode_bmp(contents),
     )
-    return tf.ensure_shape(image, [None, None, 3])
+    kind = tf.where(may_have_alpha, 1, tf.where(start == b"GIF8", 2, tf.where(is_bmp, 3, 0)))
+    return tf.ensure_shape(tf.switch_case(kind, branches), [None, None, 3])
 
 
 def fit_image(image, image_size, interpolation="bilinear", crop=True):

@@ -1,3 +1,5 @@
+import inspect
+
 from rocmr_keras.data.emoji.load import load_emoji
 from rocmr_keras.data.formats.albef import load_albef
 from rocmr_keras.data.formats.coco import load_coco
@@ -15,6 +17,8 @@ _LOADERS = {
     "folder": load_folder,
     "karpathy": load_karpathy,
 }
+# Where these are `None` they are missing.
+_PATHS = ("captions", "images")
 
 
 def load(name, **options):
@@ -40,7 +44,8 @@ def load(name, **options):
         that there are.
 
     Raises:
-        ValueError: If the name is unknown, a file is not in its format, or too much is bad.
+        ValueError: If the name or an option is unknown, an option is missing, a file is not in
+            its format, or too much is bad.
 
     Example:
 
@@ -56,4 +61,13 @@ def load(name, **options):
             f"`name` must be one of {sorted(_LOADERS)}. Received: name={name!r}. "
             "Data in another format can be passed as a `rocmr_keras.data.Split`."
         )
-    return _LOADERS[name](**options)
+    loader = _LOADERS[name]
+    given = {key: value for key, value in options.items() if value is not None or key not in _PATHS}
+    try:
+        inspect.signature(loader).bind(**given)
+    except TypeError as error:
+        raise ValueError(
+            f"The options of {name!r} must be among {list(inspect.signature(loader).parameters)}. "
+            f"Received: {sorted(given)}: {error}. Correct the name, or pass what is missing."
+        ) from error
+    return loader(**given)

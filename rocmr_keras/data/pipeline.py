@@ -6,6 +6,7 @@ import numpy as np
 
 from rocmr_keras.data.batch_plan import BatchPlan
 from rocmr_keras.data.epoch_order import EpochOrder
+from rocmr_keras.data.mined_order import MinedOrder
 
 # An endless stream ends where nobody gets to.
 _ENDLESS = 2**62
@@ -54,12 +55,12 @@ def batches(
         A `Batches`. Its dicts hold `images` float32
         `(B, H, W, 3)` in `[0, 1]`, `token_ids` int32 `(B, L)`, `padding_mask` bool
         `(B, L)` and `image_ids` int32 `(B,)`, equal ids being positives of each
-        other. Its `shard` and `with_edits` change what is read; to go on as an interrupted
-        run would have, set its `epoch`.
+        other. Its `shard`, `with_edits` and `with_hard_negatives` change what is read; to go on
+        as an interrupted run would have, set its `epoch`.
 
     Raises:
-        ValueError: If `captions` is unknown, there is no whole batch, or the split was packed
-            by another preprocessor.
+        ValueError: If `split` is none, `captions` is unknown, there is no whole batch, or the
+            split was packed by another preprocessor.
 
     Example:
 
@@ -68,6 +69,11 @@ def batches(
     trainer.fit(dataset, epochs=20)
     ```
     """
+    if not hasattr(split, "caption_image_ids"):
+        raise ValueError(
+            "`split` must be a `rocmr_keras.data.Split`. Received: split of type "
+            f"{type(split).__name__}. Pass for example `rocmr_keras.data.load(...)['train']`."
+        )
     order = EpochOrder(split, captions, shuffle, seed)
     return Batches(BatchPlan(split, preprocessor, order, batch_size, augment, drop_remainder))
 
@@ -149,6 +155,48 @@ class Batches(keras.utils.PyDataset):
         ```
         """
         return self._changed(edits=edits)
+
+    def with_hard_negatives(self, embeddings, group_size=8, skip_share=0.01):
+        """Returns the same examples, those that are easily confused in one batch.
+
+        Examples of one group have different ids, and count as negatives of each other. Embeddings
+        are given once: what is hard is what was hard for the model that they are of. An epoch
+        takes a product of all images with all captions, divided by the size of a group.
+
+        Args:
+            embeddings: Object with `images` and `texts`, float arrays with a row of length 1 for
+                each image and caption of the split, as of `rocmr_keras.evaluation.encode`.
+            group_size: Integer, the examples that are put together; a batch has several such
+                groups. Defaults to `8`.
+            skip_share: Float in [0, 1), the share of all examples, those nearest to one, that are
+                not put beside it: captions that fit, under another id. Defaults to `0.01`.
+
+        Returns:
+            Another `Batches`, at the same epoch.
+
+        Raises:
+            ValueError: If an argument is out of its range, there is not an embedding for each
+                image and caption, or the order is not shuffled.
+
+        Example:
+
+        ```python
+        embeddings = rocmr_keras.evaluation.encode(model, packed)
+        dataset = rocmr_keras.data.batches(packed, batch_size=128)
+        trainer.fit(dataset.with_hard_negatives(embeddings), epochs=5)
+        ```
+        """
+        split, order = self._plan.split, self._plan.order
+        given = len(embeddings.images), len(embeddings.texts)
+        if given != (len(split), len(split.captions)) or not getattr(order, "shuffle", False):
+            raise ValueError(
+                "`embeddings` must have a row for each image and caption of a split that is "
+                f"shuffled, once. Received: {given[0]} and {given[1]} rows for {split}. Encode "
+                "the split that the batches are of."
+            )
+        both = embeddings.images, embeddings.texts
+        mined = MinedOrder(order, split.image_ids, both, group_size, skip_share)
+        return self._changed(order=mined)
 
     def _changed(self, **changes):
         changed = Batches(dataclasses.replace(self._plan, **changes), self.epoch)

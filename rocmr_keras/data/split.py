@@ -1,3 +1,5 @@
+import copy
+import numbers
 import os
 
 import numpy as np
@@ -26,6 +28,7 @@ class Split:
             split was read. Defaults to `None`, nothing.
 
     Attributes:
+        merges_duplicates: Boolean, see `merge_duplicates`.
         id_names: List of the ids that were given, in the order of their numbers, or `None` where
             they are what `image_ids` holds.
 
@@ -45,6 +48,8 @@ class Split:
     len(split)  # 2 images
     ```
     """
+
+    merges_duplicates = False
 
     def __init__(self, images, image_ids, captions, caption_image_ids, name="", skipped=None):
         self.name = name
@@ -68,6 +73,27 @@ class Split:
         """Returns the list of captions that share `image_id`."""
         return [self.captions[i] for i in np.flatnonzero(self.caption_image_ids == image_id)]
 
+    def merge_duplicates(self):
+        """Returns the same split, of which evaluations count equal captions as one.
+
+        A caption that stands under several ids is then right for the images of each, and each
+        image for all copies of its captions; else only one of equal answers counts, by chance.
+        Captions are equal if they are so stripped and without regard to capitals. Training does
+        not look at it.
+
+        Returns:
+            A `Split`, which shares everything with this one.
+
+        Example:
+
+        ```python
+        report = rocmr_keras.evaluation.evaluate(model, splits["test"].merge_duplicates())
+        ```
+        """
+        merged = copy.copy(self)
+        merged.merges_duplicates = True
+        return merged
+
     def subset(self, n_images, seed=0):
         """Draws images at random, with all captions of theirs.
 
@@ -79,11 +105,11 @@ class Split:
             A `Split` in the same order as this one.
 
         Raises:
-            ValueError: If `n_images` is not between 1 and `len(split)`.
+            ValueError: If `n_images` is no integer between 1 and `len(split)`.
         """
-        if not 1 <= n_images <= len(self):
+        if not (isinstance(n_images, numbers.Integral) and 1 <= n_images <= len(self)):
             raise ValueError(
-                f"`n_images` must be between 1 and the number of images, {len(self)}. "
+                f"`n_images` must be an integer from 1 to the number of images, {len(self)}. "
                 f"Received: n_images={n_images}. Ask for fewer images."
             )
         drawn = np.random.default_rng(seed).permutation(len(self))[:n_images]
@@ -93,11 +119,15 @@ class Split:
         """Keeps the images at `indices`, in that order, with their captions.
 
         Args:
-            indices: Integers, positions in `images`.
+            indices: Integers, positions in `images`; or booleans, one for each image.
 
         Returns:
             A `Split`.
+
+        Raises:
+            ValueError: If there is no such position.
         """
+        indices = _check_indices(indices, len(self))
         image_ids = self.image_ids[indices]
         kept = np.flatnonzero(np.isin(self.caption_image_ids, image_ids))
         images = self.images
@@ -109,7 +139,12 @@ class Split:
             name=self.name,
             skipped=self.skipped,
         )
+        return self.hand_on(part)
+
+    def hand_on(self, part):
+        """Gives a part of this split what holds for it too, and returns it."""
         part.id_names = self.id_names
+        part.merges_duplicates = self.merges_duplicates
         return part
 
     def _check_lengths(self):
@@ -145,6 +180,7 @@ class Split:
 
 
 def _check_captions(captions):
+    _check_no_string("captions", captions)
     captions = list(captions)
     for position, caption in enumerate(captions):
         if not isinstance(caption, str):
@@ -159,6 +195,7 @@ def _check_captions(captions):
 def _check_images(images):
     if isinstance(images, np.ndarray):
         return check_pixels(images)
+    _check_no_string("images", images)
     images = list(images)
     kinds = {type(image).__name__ for image in images if not isinstance(image, (str, os.PathLike))}
     if kinds:
@@ -168,6 +205,27 @@ def _check_images(images):
             "others are read from files."
         )
     return [os.fspath(path) for path in images]
+
+
+def _check_no_string(name, values):
+    if isinstance(values, (str, bytes)):
+        raise ValueError(
+            f"`{name}` must be a list, or each letter is taken for one of its items. Received: "
+            f"{name}={values!r:.80}. Put it into a list."
+        )
+
+
+def _check_indices(indices, count):
+    indices = np.asarray(indices)
+    if indices.dtype == bool and indices.shape == (count,):
+        return np.flatnonzero(indices)
+    whole = indices.dtype.kind in "iu" or not indices.size
+    if indices.ndim != 1 or not whole or np.any((indices < -count) | (indices >= count)):
+        raise ValueError(
+            f"`indices` must be positions among the {count} images, or a boolean for each. "
+            f"Received: {indices!r:.80}. `range(len(split))` are all of them."
+        )
+    return indices.astype("int64")
 
 
 def hold_out(split, share, seed=0):

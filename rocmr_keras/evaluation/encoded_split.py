@@ -17,6 +17,8 @@ from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
 from rocmr_keras.metrics.directions import CROSS_MODAL
 from rocmr_keras.metrics.directions import INTRA_MODAL
 from rocmr_keras.metrics.directions import sides
+from rocmr_keras.metrics.duplicates import duplicate_captions
+from rocmr_keras.metrics.duplicates import merged_relevance
 from rocmr_keras.metrics.ranking import rank_both
 from rocmr_keras.metrics.ranking import rank_matches
 from rocmr_keras.metrics.relevance import Relevance
@@ -32,8 +34,8 @@ class EncodedSplit:
         model: A `DualEncoder` with a preprocessor, or the trainer around one.
         split: A `rocmr_keras.data.Split`.
         ground_truth: Dict from a direction to a list of integer arrays, the positions of the
-            right items of each query; directions that are not in it go by equal ids.
-            Defaults to `None`.
+            right items of each query; directions that are not in it go by equal ids, or by
+            equal captions too where the split merges them. Defaults to `None`.
         intra_modal: Boolean, whether images also look for images, and texts for texts.
             Defaults to `False`.
         batch_size: Integer. Defaults to `64`.
@@ -58,6 +60,7 @@ class EncodedSplit:
         self.clean = encode(model, self.split, batch_size, verbose)
         names = (*CROSS_MODAL, *INTRA_MODAL) if intra_modal else CROSS_MODAL
         _check_directions(ground_truth or {}, names)
+        self._merged = self._merge() if getattr(split, "merges_duplicates", False) else {}
         found = {name: self._find_relevance(name, ground_truth or {}) for name in names}
         self._relevance = {name: known for name, known in found.items() if len(known.counted)}
         self.directions = list(self._relevance)
@@ -69,6 +72,19 @@ class EncodedSplit:
         encoded = copy.copy(self)
         encoded.batch_size = batch_size
         return encoded
+
+    def describe(self):
+        """Returns the parts of a report that say what is searched.
+
+        Returns:
+            Dict of `counts`, the sizes of the galleries, with `merged_captions` where the split
+            merges duplicates; and `duplicate_captions`, see `evaluate`.
+        """
+        known = {name: self._relevance[name] for name in CROSS_MODAL if name in self._relevance}
+        found = duplicate_captions(self.split.captions, self.clean.text_ids, known)
+        counts = {"images": len(self.clean.images), "texts": len(self.clean.texts)}
+        merged = {"merged_captions": found["count"]} if self._merged else {}
+        return {"counts": {**counts, **merged}, "duplicate_captions": found}
 
     def embeddings(self, modality):
         """Returns the clean embeddings of `"images"` or `"texts"`."""
@@ -157,7 +173,12 @@ class EncodedSplit:
         both = self.rank_both(self.clean.images, self.clean.texts) if is_both else {}
         return {name: both[name] if name in both else self.rank(name) for name in directions}
 
+    def _merge(self):
+        return merged_relevance(self.split.captions, self.clean.text_ids, self.clean.image_ids)
+
     def _find_relevance(self, direction, ground_truth):
+        if direction in self._merged and direction not in ground_truth:
+            return self._merged[direction]
         ids = {"images": self.clean.image_ids, "texts": self.clean.text_ids}
         query_ids, item_ids = (ids[side] for side in sides(direction))
         if direction not in ground_truth:

@@ -19,7 +19,8 @@ def evaluate(
 
     Args:
         model: A `DualEncoder` with a preprocessor, an `Adapter`, or the trainer around one.
-        split: A `rocmr_keras.data.Split`, all of which is query and gallery.
+        split: A `rocmr_keras.data.Split`, all of which is query and gallery. Its
+            `merge_duplicates` makes equal captions right for each other's images.
         attacks: Dict from a name to a `Threat`, or to a bare attack, which means a
             `Threat` of that attack under the protocol `"query"`. Defaults to `None`.
         batch_size: Integer, queries attacked at once; figures do not depend on it but for
@@ -36,8 +37,10 @@ def evaluate(
             `worst_case`. Defaults to `False`.
 
     Returns:
-        Dict with `counts`, `clean` and `attacks`. `clean` has, by direction
-        (`image_to_text`, `text_to_image`), `recall_at_1/5/10` (fractions), median and
+        Dict with `counts`, `duplicate_captions`, `clean` and `attacks`. `duplicate_captions` has
+        `count`, how many captions stand under several ids, and `ceiling`, the recall@1 that
+        this leaves by direction, see `rocmr_keras.metrics.duplicate_captions`. `clean` has, by
+        direction (`image_to_text`, `text_to_image`), `recall_at_1/5/10` (fractions), median and
         mean rank, `map_at_r`, and `mean_recall` over the six cross-modal recalls. Each
         entry of `attacks` has the same for the directions that the protocol covers, the
         `budget`, `recall_drop` (clean minus adversarial recall@1), `attack_success_rate`
@@ -64,7 +67,7 @@ def evaluate(
     encoded = EncodedSplit(model, split, ground_truth, intra_modal, batch_size, verbose)
     ranks = {"clean": encoded.rank_clean(encoded.directions)}
     report = {
-        "counts": {"images": len(encoded.clean.images), "texts": len(encoded.clean.texts)},
+        **encoded.describe(),
         "clean": summary(ranks["clean"]),
         "attacks": {},
     }

@@ -1,3 +1,4 @@
+import numbers
 import warnings
 
 import keras
@@ -24,7 +25,7 @@ def build_gallery(
     """Embeds images or captions for searching.
 
     Args:
-        model: A `DualEncoder` with a preprocessor.
+        model: A `DualEncoder` with a preprocessor, or the trainer around one.
         items: `rocmr_keras.data.Split`; path of a folder, all images in it and below; or a
             list of paths, bytes or arrays of images, or of captions.
         modality: `"images"` or `"texts"`, what is embedded. Defaults to `"images"`.
@@ -41,8 +42,9 @@ def build_gallery(
         file names or captions.
 
     Raises:
-        ValueError: If there is no item, too many are bad, an embedding is not finite (the
-            item is named), or `chunk_folder` is of another model or other items.
+        ValueError: If the model has no preprocessor, there is no item, too many are bad, an
+            embedding is not finite (the item is named), or `chunk_folder` is of another model or
+            other items.
 
     Example:
 
@@ -50,6 +52,8 @@ def build_gallery(
     gallery = build_gallery(model, splits["test"], chunk_folder="runs/chunks")
     ```
     """
+    model = getattr(model, "dual_encoder", model)
+    _check(model, batch_size)
     items, ids, names = list_items(items, modality)
     finished = FinishedBatches(chunk_folder, model, items, modality, batch_size)
     tower = Tower(model, modality)
@@ -73,6 +77,19 @@ def build_gallery(
     gallery = Gallery(np.concatenate(vectors), ids[kept], [names[place] for place in kept])
     finished.remove()
     return gallery
+
+
+def _check(model, batch_size):
+    if getattr(model, "preprocessor", None) is None:
+        raise ValueError(
+            "`model` must be a dual encoder with a preprocessor, which reads captions and images. "
+            f"Received: model={model!r:.200} without one. Set `model.preprocessor`."
+        )
+    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+        raise ValueError(
+            f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}. "
+            "64 is usual."
+        )
 
 
 def _embed(tower, batch, names, batch_size):

@@ -10,6 +10,9 @@ from rocmr_keras.files import new_folder
 from rocmr_keras.files import replacing
 from rocmr_keras.gallery.fixed_order import largest_norm
 
+# What half precision makes of a length of 1 is nearer.
+_TOLERANCE = 0.01
+
 
 class Gallery:
     """The items that are searched: a unit vector, an id and a name for each.
@@ -17,13 +20,14 @@ class Gallery:
     Items keep their order, duplicates stay. Equal scores are ranked in that order.
 
     Args:
-        vectors: Float array `(items, dim)`, finite, rows of length 1.
+        vectors: Float array `(items, dim)`, finite, rows of length 1, up to a hundredth.
         ids: Integers `(items,)`; equal ids are allowed. Defaults to `None`: `0, 1, 2, ...`
         names: Strings `(items,)`, shown to people: a file name, a caption. Defaults to
             `None`: the ids as text.
 
     Raises:
-        ValueError: If there is no item, lengths differ, or a number is not finite.
+        ValueError: If there is no item, lengths differ, a number is not finite, or a vector is
+            not of length 1.
 
     Example:
 
@@ -61,7 +65,7 @@ class Gallery:
         processor, any split into shards, and the served graph give the same.
 
         Args:
-            queries: Float array `(n, dim)`.
+            queries: Float array or tensor `(n, dim)`, finite.
             k: Integer, at least 1; with fewer items there are fewer hits.
 
         Returns:
@@ -70,7 +74,7 @@ class Gallery:
             the gallery.
 
         Raises:
-            ValueError: If `k` is below 1 or the width of `queries` is another.
+            ValueError: If `k` is below 1, or `queries` are not finite or of another width.
         """
         from rocmr_keras.gallery.shards import search_shards
 
@@ -161,6 +165,14 @@ def _check_vectors(vectors):
         raise ValueError(
             f"`vectors` must be finite. Received: NaN or infinity in {bad.size} rows, first "
             f"row {bad[0]}. Look at what the model makes of these items."
+        )
+    lengths = np.linalg.norm(vectors, axis=1)
+    bad = np.flatnonzero(np.abs(lengths - 1.0) > _TOLERANCE)
+    if bad.size:
+        raise ValueError(
+            "`vectors` must be of length 1, or long ones would be found for every query. Received: "
+            f"a length of {lengths[bad[0]]:.4g} in row {bad[0]}, {bad.size} such rows. Divide each "
+            "by its length: `keras.utils.normalize(vectors)`."
         )
     return vectors
 

@@ -30,6 +30,11 @@ def list_items(items, modality):
         )
     if isinstance(items, Split):
         return _from_split(items, modality)
+    if isinstance(items, dict):
+        raise ValueError(
+            "`items` must be one split, a folder, or a list. Received: a dict with "
+            f"{sorted(map(str, items))}. Pass for example `splits['test']`."
+        )
     if isinstance(items, (str, os.PathLike)):
         root = pathlib.Path(items)
         found = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES)

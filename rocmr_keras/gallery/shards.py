@@ -1,3 +1,6 @@
+import numbers
+
+import keras
 import numpy as np
 
 from rocmr_keras.gallery.fixed_order import pair_scores
@@ -15,7 +18,7 @@ def search_shards(shards, queries, k):
 
     Args:
         shards: List of `Gallery`, of one width.
-        queries: Float array `(n, dim)`.
+        queries: Float array or tensor `(n, dim)`, finite.
         k: Integer, at least 1.
 
     Returns:
@@ -23,10 +26,13 @@ def search_shards(shards, queries, k):
         other.
 
     Raises:
-        ValueError: If `k` is below 1, there is no shard, or a width is another.
+        ValueError: If `k` is no integer from 1 on, there is no shard, a width is another, or a
+            query is not finite.
     """
-    queries = np.asarray(queries, "float32")
+    # Those of PyTorch bring their gradients.
+    queries = keras.ops.convert_to_numpy(queries)
     _check(shards, queries, k)
+    queries = queries.astype("float32")
     parts, start = [], 0
     for shard in shards:
         scores, rows = _search(shard, queries, min(k, len(shard)))
@@ -83,11 +89,18 @@ def _search(shard, queries, k):
 
 
 def _check(shards, queries, k):
-    if k < 1:
-        raise ValueError(f"`k` must be 1 or more. Received: k={k}. Ask for at least one hit.")
+    if not isinstance(k, numbers.Integral) or k < 1:
+        raise ValueError(
+            f"`k` must be 1 or more, an integer. Received: k={k!r}. Ask for at least one hit."
+        )
     widths = sorted({shard.vectors.shape[1] for shard in shards})
     if queries.ndim != 2 or widths != [queries.shape[1]]:
         raise ValueError(
             "`queries` must be an array (n, dim) of the width of every shard. Received: queries "
             f"of shape {queries.shape}, shards of width {widths}. Use one model for all."
+        )
+    if queries.dtype.kind not in "iuf" or not np.isfinite(queries).all():
+        raise ValueError(
+            "`queries` must be finite numbers. Received: NaN, infinity or queries of type "
+            f"{queries.dtype}. Texts are encoded first: `model.encode_texts`."
         )

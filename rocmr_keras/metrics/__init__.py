@@ -2,6 +2,8 @@
 
 from rocmr_keras.metrics.caption_changes import edit_distance
 from rocmr_keras.metrics.caption_changes import text_changes
+from rocmr_keras.metrics.duplicates import duplicate_captions
+from rocmr_keras.metrics.duplicates import merged_relevance
 from rocmr_keras.metrics.eccv_caption import eccv_caption_ground_truth
 from rocmr_keras.metrics.hubness import hub_share
 from rocmr_keras.metrics.hubness import skewness
@@ -19,10 +21,12 @@ __all__ = [
     "Ranking",
     "Relevance",
     "cross_modal_ranks",
+    "duplicate_captions",
     "eccv_caption_ground_truth",
     "edit_distance",
     "hub_share",
     "map_at_r",
+    "merged_relevance",
     "query_ranks",
     "rank_both",
     "rank_matches",

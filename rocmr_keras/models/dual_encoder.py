@@ -170,7 +170,8 @@ class DualEncoder(keras.Model):
 
         Raises:
             ValueError: If strings come without a preprocessor, ids without a mask, or, in
-                NumPy arrays, ids that are not in the table or texts without a token.
+                NumPy arrays, ids that are not in the table or texts without a token. Values of
+                tensors are not looked at: there a mask without True gives an embedding of zeros.
         """
         if towers.is_strings(token_ids):
             token_ids, padding_mask = towers.tokenize(self.preprocessor, token_ids)
@@ -415,6 +416,7 @@ class DualEncoder(keras.Model):
         super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def call(self, inputs, training=None):
+        towers.check_call_inputs(inputs)
         if "text_features" in inputs:
             texts = self.encode_features(inputs["text_features"], "texts", training)
         else:

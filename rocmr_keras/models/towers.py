@@ -129,6 +129,27 @@ def tokenize(preprocessor, texts):
     return tokens["token_ids"], tokens["padding_mask"]
 
 
+def check_call_inputs(inputs):
+    """Refuses a batch without what both towers need.
+
+    Args:
+        inputs: Dict with `images` or `image_features`, and `token_ids` and `padding_mask` or
+            `text_features`.
+
+    Raises:
+        ValueError: If something is missing.
+    """
+    needed = set() if "image_features" in inputs else {"images"}
+    needed |= set() if "text_features" in inputs else {"token_ids", "padding_mask"}
+    missing = sorted(needed - set(inputs))
+    if missing:
+        raise ValueError(
+            "A batch must be a dict with `images`, `token_ids` and `padding_mask`. Received: "
+            f"{sorted(inputs)}, without {', '.join(missing)}. `encode_images` and `encode_texts` "
+            "take one side."
+        )
+
+
 def check_token_ids(token_ids, padding_mask):
     """Converts token ids and their mask to tensors; refuses other shapes.
 

@@ -42,6 +42,25 @@ def captions_part(budget):
     return budget.get("text", ["tokens"])
 
 
+def duplicates_line(report):
+    """Writes how many captions stand under several ids, and what recall@1 that leaves.
+
+    Args:
+        report: Dict, as `evaluate` returns it.
+
+    Returns:
+        String, or `None` where there are none, or the report is of a version that did not count.
+    """
+    found = report.get("duplicate_captions")
+    if not found or not found["count"]:
+        return None
+    told = f"{found['count']:,} captions stand under several ids"
+    if "merged_captions" in report["counts"]:
+        return f"{told}; they are merged, each right for the images of all."
+    most = (f"{ARROWS[name]} {percent(most)}" for name, most in found["ceiling"].items())
+    return f"{told}: recall@1 is at most {', '.join(most)} if they are not merged."
+
+
 def percent(fraction):
     """Writes a fraction in percent with one decimal, `None` as a dash."""
     return "–" if fraction is None else f"{100 * fraction:.1f} %"

@@ -5,6 +5,7 @@ import json
 from rocmr_keras.files import replacing
 from rocmr_keras.reports.formatting import audit_line
 from rocmr_keras.reports.formatting import changed_in_captions
+from rocmr_keras.reports.formatting import duplicates_line
 
 _DIRECTIONS = {
     "image_to_text": "image->text",
@@ -40,6 +41,7 @@ def format_report(report):
     """
     counts = report["counts"]
     lines = [f"{counts['images']} images, {counts['texts']} texts; recall@1/5/10 in %"]
+    lines += [line for line in [duplicates_line(report)] if line]
     protocols = dict.fromkeys(run["budget"]["protocol"] for run in report["attacks"].values())
     for protocol in protocols or ["query"]:
         rows = {"clean": report["clean"]}

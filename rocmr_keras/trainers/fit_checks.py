@@ -97,6 +97,12 @@ def check_arrays(batch, rows=None):
     if isinstance(batch.get("images"), np.ndarray) and batch["images"].size:
         _check_images(batch["images"], batch.get("image_ids"))
     check_rows_of_table(batch.get("token_ids"), rows)
+    mask = batch.get("padding_mask")
+    if isinstance(mask, np.ndarray) and mask.ndim == 2 and not mask.any(axis=1).all():
+        raise ValueError(
+            "Every text must have a token. Received: padding_mask without True in row "
+            f"{int(np.argmin(mask.any(axis=1)))}. The preprocessor writes [UNK] for an empty text."
+        )
 
 
 def _check_images(images, ids):

@@ -102,6 +102,48 @@ def test_refused(contents, message):
         check(contents)
 
 
+def test_a_gif_is_as_large_as_its_first_picture():
+    """145 kB with a screen of one pixel took nearly a gigabyte."""
+    contents = bytearray(encode("gif", np.zeros((3, 5), "uint8")))
+    contents[6:10] = struct.pack("<HH", 1, 1)
+    assert check(bytes(contents))[:2] == (5, 3)
+    place = contents.index(b"," + struct.pack("<HHHH", 0, 0, 5, 3))
+    contents[place + 5 : place + 9] = struct.pack("<HH", 14000, 14000)
+    with pytest.raises(ValueError, match="14000 x 14000 pixels, over the limit"):
+        check(bytes(contents))
+    contents[place] = ord("?")
+    with pytest.raises(ValueError, match="a GIF without a picture"):
+        check(bytes(contents))
+
+
+def change_bmp(mode, place, value, length=4):
+    contents = bytearray(encode("bmp", np.asarray(Image.fromarray(NOISE).convert(mode))))
+    contents[place : place + length] = value.to_bytes(length, "little")
+    return bytes(contents)
+
+
+RARE_BMPS = [
+    (encode("bmp", np.zeros((3, 5), "bool")), "a BMP of 1 bits"),
+    (change_bmp("L", 28, 16, 2), "a BMP of 16 bits"),
+    (change_bmp("L", 14, 12), "a header of 12 bytes"),
+    (change_bmp("L", 30, 1), "a compressed BMP"),
+    (change_bmp("RGBA", 30, 3), "a compressed BMP"),
+    (change_bmp("L", 10, 60), "a BMP without its palette"),
+]
+
+
+@pytest.mark.parametrize("contents, message", RARE_BMPS)
+def test_rare_kinds_of_bmp(contents, message):
+    with pytest.raises(ValueError, match=message):
+        check(contents)
+
+
+def test_a_bmp_with_the_usual_masks():
+    contents = change_bmp("RGBA", 30, 3)
+    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
+    assert check(contents[:54] + masks + contents[54:])[:2] == (64, 48)
+
+
 def test_animated_webp():
     frames = [Image.fromarray(NOISE), Image.fromarray(255 - NOISE)]
     file = io.BytesIO()

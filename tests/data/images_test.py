@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -35,6 +36,9 @@ def assert_colour(image, colour, tolerance=0):
         ("cmyk.jpg", "CMYK", RED, 6),
         ("opaque.png", "RGBA", RED, 0),
         ("plain.bmp", "RGB", RED, 0),
+        ("palette.bmp", "P", RED, 0),
+        ("gray.bmp", "L", (76, 76, 76), 0),
+        ("deep.bmp", "RGBA", RED, 0),
         ("plain.webp", "RGB", RED, 8),
     ],
 )
@@ -77,6 +81,41 @@ def test_animation_gives_its_first_picture(save):
     assert_colour(read_image(path), RED)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_transparent_gif_is_white(save, seed):
+    pixels = 255 * np.random.default_rng(seed).integers(0, 2, (9, 7, 4), dtype="uint8")
+    path = save("alpha.gif", pixels)
+    with Image.open(path) as file:
+        shown = file.convert("RGBA")
+    expected = Image.new("RGBA", shown.size, "white")
+    expected.alpha_composite(shown)
+    np.testing.assert_array_equal(read_image(path), expected.convert("RGB"))
+
+
+def test_transparent_gif_with_a_table_of_the_picture(save):
+    path = save("alpha.gif", 255 * np.eye(4, dtype="uint8")[..., None].repeat(4, 2))
+    with open(path, "rb") as file:
+        contents = file.read()
+    # The table of all pictures becomes that of the one.
+    flags, size = contents[10], 3 << 1 + (contents[10] & 7)
+    table, rest = contents[13 : 13 + size], contents[13 + size :]
+    start = rest.index(b"," + bytes(4))
+    picture = rest[start : start + 9] + bytes([rest[start + 9] | 0x80 | flags & 7]) + table
+    own = contents[:10] + bytes([0]) + contents[11:13] + rest[:start] + picture
+    np.testing.assert_array_equal(read_image(own + rest[start + 10 :]), read_image(path))
+
+
+def test_a_gif_beside_the_corner_of_its_screen(save):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6), dtype="uint8")
+    with open(save("shifted.gif", pixels), "rb") as file:
+        contents = bytearray(file.read())
+    expected = read_image(bytes(contents))
+    place = contents.index(b"," + struct.pack("<HHHH", 0, 0, 6, 4))
+    contents[place + 1 : place + 5] = struct.pack("<HH", 5, 5)
+    contents[6:10] = struct.pack("<HH", 30, 30)
+    np.testing.assert_array_equal(read_image(bytes(contents)), expected)
+
+
 def test_exif_rotation_is_left_alone(save):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -85,6 +124,7 @@ def test_exif_rotation_is_left_alone(save):
 
 def test_graph_decodes_as_python_does(save):
     paths = [save("a.png", mode="RGBA"), save("b.jpg", mode="L"), save("c.gif", mode="P")]
+    paths += [save("d.bmp", mode="P"), save("e.bmp"), save("f.gif", np.zeros((3, 3, 4), "uint8"))]
     dataset = tf.data.Dataset.from_tensor_slices(paths)
     for path, image in zip(paths, dataset.map(lambda path: decode_image(tf.io.read_file(path)))):
         np.testing.assert_array_equal(image, read_image(path))

@@ -51,7 +51,7 @@ def test_take_of_an_array():
 
 @pytest.mark.parametrize("n_images", [0, 7])
 def test_subset_out_of_range(n_images):
-    with pytest.raises(ValueError, match=f"between 1 and.*Received: n_images={n_images}"):
+    with pytest.raises(ValueError, match=f"integer from 1 to .*Received: n_images={n_images}"):
         make_split().subset(n_images)
 
 

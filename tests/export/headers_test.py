@@ -18,6 +18,8 @@ KINDS = [
     ("png", "P", {}),
     ("gif", "P", {}),
     ("bmp", "RGB", {}),
+    ("bmp", "P", {}),
+    ("bmp", "RGBA", {}),
     ("webp", "RGB", {}),
     ("webp", "RGB", {"lossless": True}),
     ("webp", "RGBA", {}),
@@ -32,7 +34,7 @@ def read():
     def read(contents, max_pixels):
         return headers.judge_header(contents, max_pixels)
 
-    return lambda contents, max_pixels: read(contents, max_pixels)[0].numpy()
+    return lambda contents, max_pixels: read(contents, max_pixels).numpy()
 
 
 @pytest.mark.parametrize("kind, mode, options", KINDS)
@@ -63,3 +65,22 @@ def test_gif_with_extensions_and_tables(read):
     file = io.BytesIO()
     frames[0].save(file, "gif", save_all=True, append_images=frames[1:], comment=b"c" * 600)
     assert read(file.getvalue(), 63) == 0 and read(file.getvalue(), 62) == 3
+
+
+@pytest.mark.parametrize("place, value, length", [(28, 4, 2), (28, 16, 2), (30, 1, 4), (14, 12, 4)])
+def test_rare_kinds_of_bmp(read, place, value, length):
+    file = io.BytesIO()
+    Image.new("P", (5, 4)).save(file, "bmp")
+    contents = bytearray(file.getvalue())
+    contents[place : place + length] = value.to_bytes(length, "little")
+    assert read(bytes(contents), 99) == 5
+    with pytest.raises(ValueError, match="BMP"):
+        read_in_python(io.BytesIO(contents))
+
+
+def test_a_gif_is_as_large_as_its_first_picture(read):
+    file = io.BytesIO()
+    Image.new("P", (9, 7)).save(file, "gif")
+    contents = bytearray(file.getvalue())
+    contents[6:10] = bytes((1, 0, 1, 0))
+    assert read(bytes(contents), 63) == 0 and read(bytes(contents), 62) == 3

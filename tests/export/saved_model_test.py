@@ -76,7 +76,7 @@ def test_nothing_is_overwritten(artefact, model):
         ({"run": {"flag": "--preset=rocmr"}}, "`run` may hold 'flags' and 'report'.*'flag'"),
         ({"gallery": np.zeros((3, 8))}, "`gallery` must be a.*ndarray"),
         ({"queries": np.zeros((3, 8))}, "`queries` must be embeddings.*width None"),
-        ({"gallery": Gallery(np.ones((3, 4)))}, "the width of the model's embeddings, 8"),
+        ({"gallery": Gallery(np.full((3, 4), 0.5))}, "the width of the model's embeddings, 8"),
     ],
 )
 def test_mistakes(model, tmp_path, arguments, message):

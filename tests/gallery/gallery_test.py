@@ -103,9 +103,11 @@ def test_engines_of_others(gallery, queries):
         ((np.zeros(4),), r"float array \(items, dim\)"),
         ((np.zeros((2, 4), int),), "float array.*int64"),
         ((np.array([[1.0], [np.nan]]),), "finite.*first row 1"),
-        ((np.ones((2, 4)), [1]), r"`ids` must have one entry.*len\(ids\)=1, 2 vectors"),
-        ((np.ones((2, 4)), ["a", "b"]), "`ids` must be a flat list of whole numbers"),
-        ((np.ones((2, 4)), None, ["a"]), "`names` must have one entry"),
+        ((np.array([[1.0], [1.1], [9.0]]),), "length 1.* 1.1 in row 1, 2 such rows. .*normalize"),
+        ((np.zeros((2, 4)),), "length of 0 in row 0"),
+        ((np.eye(2), [1]), r"`ids` must have one entry.*len\(ids\)=1, 2 vectors"),
+        ((np.eye(2), ["a", "b"]), "`ids` must be a flat list of whole numbers"),
+        ((np.eye(2), None, ["a"]), "`names` must have one entry"),
     ],
 )
 def test_mistakes(arguments, message):
@@ -114,7 +116,7 @@ def test_mistakes(arguments, message):
 
 
 def test_mistakes_of_a_search(gallery, queries):
-    with pytest.raises(ValueError, match="`k` must be 1 or more. Received: k=0"):
+    with pytest.raises(ValueError, match="`k` must be 1 or more, an integer. Received: k=0"):
         gallery.search(queries, 0)
     with pytest.raises(ValueError, match=r"queries of shape \(9, 7\), shards of width \[8\]"):
         gallery.search(queries[:, :7], 1)

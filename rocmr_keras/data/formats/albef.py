@@ -41,4 +41,4 @@ def load_albef(captions, images, max_bad_fraction=0.01, check_files=True):
 def _record(entry, images, split, source):
     captions = field(entry, "caption", source)
     captions = captions if isinstance(captions, list) else [captions]
-    return Record(split, os.path.join(images, field(entry, "image", source)), captions)
+    return Record(split, os.path.join(images, field(entry, "image", source, str)), captions)

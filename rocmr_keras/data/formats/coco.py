@@ -39,16 +39,16 @@ def load_coco(captions, images, max_bad_fraction=0.01, check_files=True):
 
 def _records(content, folder, split, source):
     records = {}
-    for entry in field(content, "images", source):
+    for entry in field(content, "images", source, list):
         image_id = _integer(field(entry, "id", source), source)
-        name = field(entry, "file_name", source)
+        name = field(entry, "file_name", source, str)
         if image_id in records:
             raise ValueError(
                 f"Every image of {source} must have an id of its own. Received: id={image_id} for "
                 f"{records[image_id].path!r} and {name!r}. Renumber one of them."
             )
         records[image_id] = Record(split, os.path.join(folder, name), [])
-    for entry in field(content, "annotations", source):
+    for entry in field(content, "annotations", source, list):
         image_id = _integer(field(entry, "image_id", source), source)
         if image_id not in records:
             raise ValueError(
@@ -60,7 +60,7 @@ def _records(content, folder, split, source):
 
 
 def _integer(value, source):
-    if not isinstance(value, int):
+    if type(value) is not int:
         raise ValueError(
             f"Image ids in {source} must be integers, as COCO's are. Received: {value!r}. "
             "This is a look-alike: convert it to CSV with the columns image and caption."

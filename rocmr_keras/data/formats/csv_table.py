@@ -1,5 +1,6 @@
 import csv
 import os
+import re
 
 from rocmr_keras.data.formats.records import Record
 from rocmr_keras.data.formats.records import make_splits
@@ -9,6 +10,7 @@ from rocmr_keras.data.formats.records import split_name
 _IMAGE_COLUMNS = ("image", "filepath")
 _CAPTION_COLUMNS = ("caption", "title")
 _DELIMITERS = (",", "\t", ";")
+_IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|bmp|webp)\b", re.IGNORECASE)
 
 
 def load_csv(
@@ -43,34 +45,64 @@ def load_csv(
         A dict of `Split`.
 
     Raises:
-        ValueError: If a column is missing, a row cannot be read, or too much is bad.
+        ValueError: If a column is missing or there twice, a row cannot be read, or too much is bad.
     """
+    if delimiter is not None and len(delimiter) != 1:
+        raise ValueError(
+            f"`delimiter` must be one character. Received: delimiter={delimiter!r}. Leave it out, "
+            "and it is found."
+        )
     images = os.path.dirname(captions) if images is None else images
     rows, found = _read_rows(captions, delimiter)
     image_column = _column(image_column or _IMAGE_COLUMNS, found, captions)
     caption_column = _column(caption_column or _CAPTION_COLUMNS, found, captions)
     records = []
-    for row in rows:
-        split = split_name(row.get(split_column) or "train", repr(str(captions)))
+    for line, row in rows:
+        source = f"line {line} of {str(captions)!r}"
+        split = split_name(row.get(split_column) or "train", source)
         path = os.path.join(images, row[image_column] or "")
         records.append(Record(split, path, [row[caption_column]]))
     return make_splits(records, max_bad_fraction, check_files)
 
 
 def _read_rows(path, delimiter):
-    """Returns the rows as dicts, and the names of the columns."""
+    """Returns pairs of a line and a row, a dict, and the names of the columns."""
     with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = None
+        line = 0
         try:
             delimiter = delimiter or _find_delimiter(path, file)
-            reader = csv.DictReader(file, delimiter=delimiter)
-            return list(reader), tuple(reader.fieldnames or ())
+            # Not strict, it would take the rest of the file for one caption, in silence.
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+            found, line = tuple(reader.fieldnames or ()), reader.line_num
+            rows = []
+            for row in reader:
+                _check_row(row, found, f"{str(path)!r}, after line {line}")
+                line = reader.line_num
+                rows.append((line, row))
+            return rows, found
         except (csv.Error, UnicodeDecodeError) as error:
-            line = reader.line_num if reader else 0
             raise ValueError(
-                f"A table must be CSV in UTF-8. Received: {str(path)!r}, after line "
-                f"{line}: {error}. Correct what follows that line."
+                f"A table must be CSV in UTF-8. Received: {str(path)!r}, after line {line}: "
+                f"{error}. Correct what follows that line: a quote that is not closed takes in "
+                "the lines below it; one inside a quoted caption is written twice."
             ) from error
+
+
+def _check_row(row, columns, where):
+    """Refuses a row that a comma or a quote has made of another."""
+    more = [value for value in row.get(None, ()) if value.strip()]
+    if more:
+        raise ValueError(
+            f"A row must have a value for each of the {len(columns)} columns, and no more. "
+            f"Received: {where}: {more[0]!r:.80} is beyond them. Put a caption that holds the "
+            "delimiter into double quotes."
+        )
+    for value in row.values():
+        if isinstance(value, str) and "\n" in value and _IMAGE_NAME.search(value):
+            raise ValueError(
+                "A value must not hold other rows. Received: the name of an image within "
+                f"{value!r:.80}, of several lines, in {where}. Close the quote that begins there."
+            )
 
 
 def _find_delimiter(path, file):
@@ -82,9 +114,14 @@ def _find_delimiter(path, file):
 
 
 def _column(names, found, path):
-    """Returns the first of some names that is a column."""
+    """Returns the first of some names that is a column, once."""
     names = (names,) if isinstance(names, str) else names
     for name in names:
+        if found.count(name) > 1:
+            raise ValueError(
+                f"A column must have a name of its own. Received: {name!r} {found.count(name)} "
+                f"times in {str(path)!r}. Rename one of them."
+            )
         if name in found:
             return name
     raise ValueError(

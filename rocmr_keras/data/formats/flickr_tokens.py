@@ -3,6 +3,7 @@ import os
 from rocmr_keras.data.formats.records import Record
 from rocmr_keras.data.formats.records import files_by_split
 from rocmr_keras.data.formats.records import make_splits
+from rocmr_keras.data.formats.records import read_lines
 
 
 def load_flickr_tokens(captions, images, splits=(), max_bad_fraction=0.01, check_files=True):
@@ -53,5 +54,4 @@ def _read_tokens(path):
 
 
 def _read_lines(path):
-    with open(path, encoding="utf-8-sig") as file:
-        return [line.rstrip("\r\n") for line in file if line.strip()]
+    return [line for line in read_lines(path) if line.strip()]

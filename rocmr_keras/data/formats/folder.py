@@ -2,6 +2,7 @@ import pathlib
 
 from rocmr_keras.data.formats.records import Record
 from rocmr_keras.data.formats.records import make_splits
+from rocmr_keras.data.formats.records import read_lines
 
 _IMAGES = frozenset((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"))
 _SPLITS = ("train", "validation", "test")
@@ -35,13 +36,8 @@ def _records(folder, split):
     files = sorted(folder.iterdir())
     texts = {path.stem: path for path in files if path.suffix == ".txt"}
     images = [path for path in files if path.suffix.lower() in _IMAGES]
-    records = [Record(split, str(path), _read_lines(texts.get(path.stem))) for path in images]
+    captions = {stem: read_lines(path) for stem, path in texts.items()}
+    records = [Record(split, str(path), captions.get(path.stem, [])) for path in images]
     # A text without image is a record of an image that is missing.
     lonely = sorted(texts.keys() - {path.stem for path in images})
     return records + [Record(split, str(folder / f"{stem}.*"), [stem]) for stem in lonely]
-
-
-def _read_lines(path):
-    if path is None:
-        return []
-    return path.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,5 @@
 import collections
+import io
 import json
 import os
 
@@ -138,6 +139,32 @@ def read_json(path, expected):
             "Check that the name of the format fits the file."
         )
     return value
+
+
+def read_lines(path):
+    """Reads a text file in UTF-8, with or without a byte order mark.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        A list of lines without their ends.
+
+    Raises:
+        ValueError: If the file is in another encoding.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        # `str.splitlines` also cuts at separators that may be within a caption.
+        text = io.StringIO(content.decode("utf-8-sig"), newline=None)
+        return [line.rstrip("\n") for line in text]
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"A file of captions must be in UTF-8. Received: {str(path)!r}, line {line}: "
+            f"{error.reason}. Save it in that encoding."
+        ) from error
 
 
 def field(entry, key, source, expected=object):

@@ -62,6 +62,12 @@ def pack(split, preprocessor, folder=None, verbose=1, max_bad_fraction=0.0):
     dataset = rocmr_keras.data.batches(packed, preprocessor, batch_size=128)
     ```
     """
+    packed = _find_or_make(split, preprocessor, folder, verbose, max_bad_fraction)
+    # Others may share the pack.
+    return packed.merge_duplicates() if getattr(split, "merges_duplicates", False) else packed
+
+
+def _find_or_make(split, preprocessor, folder, verbose, max_bad_fraction):
     if isinstance(split, PackedSplit):
         split.check_preprocessor(preprocessor)
         if folder is None:

@@ -73,7 +73,7 @@ class PackedSplit(Split):
         """
         part = super().take(indices)
         kept = np.isin(self.caption_image_ids, part.image_ids)
-        return PackedSplit(
+        packed = PackedSplit(
             part.images,
             part.image_ids,
             part.captions,
@@ -83,6 +83,7 @@ class PackedSplit(Split):
             name=self.name,
             skipped=self.skipped,
         )
+        return self.hand_on(packed)
 
     def check_preprocessor(self, preprocessor):
         """Refuses a preprocessor that would have made other pixels or tokens.

@@ -36,7 +36,7 @@ class BasePreprocessor:
     def __init__(self, sequence_length, image_size, interpolation="bilinear", crop=True):
         self.sequence_length = sequence_length
         is_side = isinstance(image_size, numbers.Integral)
-        self.image_size = (int(image_size),) * 2 if is_side else tuple(image_size)
+        self.image_size = (int(image_size),) * 2 if is_side else _sides(image_size)
         self.interpolation = interpolation
         self.crop = crop
         self._graphs = {}
@@ -47,8 +47,8 @@ class BasePreprocessor:
             )
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise ValueError(
-                "`image_size` must be two positive ints, height and width. "
-                f"Received: image_size={self.image_size}. Pass for example (64, 64)."
+                "`image_size` must be two positive ints, height and width, or one. "
+                f"Received: image_size={image_size!r}. Pass for example (64, 64)."
             )
         if interpolation not in ("bilinear", "bicubic"):
             raise ValueError(
@@ -69,7 +69,7 @@ class BasePreprocessor:
             ones included.
         """
         tf = tensorflow()
-        texts = [texts] if isinstance(texts, (str, bytes)) else list(texts)
+        texts = [texts] if isinstance(texts, (str, bytes)) or texts is None else list(texts)
         check_strings("texts", texts, (str, bytes))
         tokens = self.tokenize_graph(tf.constant(to_utf8(texts), "string"))
         return {name: value.numpy() for name, value in tokens.items()}
@@ -266,6 +266,12 @@ class BasePreprocessor:
         resize = self._graph(self.resize_graph, tf.TensorSpec([None, None, 3], image.dtype))
         with tf.device("cpu"):
             return resize(image).numpy()
+
+
+def _sides(image_size):
+    """Returns a tuple of whole numbers, an empty one where it is something else."""
+    sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else ()
+    return sides if all(isinstance(side, numbers.Integral) for side in sides) else ()
 
 
 def to_utf8(texts):

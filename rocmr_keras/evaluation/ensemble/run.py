@@ -97,7 +97,7 @@ def auto_attack(
     encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
     ranks = {"clean": encoded.rank_clean(CROSS_MODAL)}
     report = {
-        "counts": {"images": len(encoded.clean.images), "texts": len(encoded.clean.texts)},
+        **encoded.describe(),
         "clean": summary(ranks["clean"]),
         "attacks": {},
     }

@@ -77,7 +77,7 @@ def _check(report, split):
             f"a report of {list(report['attacks'])}. Use `worst_failures` for other attacks."
         )
     counts = {"images": len(split.images), "texts": len(split.captions)}
-    if report["counts"] != counts:
+    if {name: report["counts"][name] for name in counts} != counts:
         raise ValueError(
             f"`split` must be the one of the report. Received: {counts} for a report of "
             f"{report['counts']}. Pass the split that `auto_attack` was given."

@@ -25,9 +25,9 @@ def decode_images(contents, preprocessor, max_pixels):
     blank = tf.zeros((*preprocessor.image_size, 3), "uint8")
 
     def read(position, content):
-        code, kept = headers.judge_header(content, max_pixels)
+        code = headers.judge_header(content, max_pixels)
         pixels = tf.cond(
-            code == headers.FINE, lambda: preprocessor.decode_graph(kept), lambda: blank
+            code == headers.FINE, lambda: preprocessor.decode_graph(content), lambda: blank
         )
         return position, code, tf.ensure_shape(pixels, blank.shape)
 

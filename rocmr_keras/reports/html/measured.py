@@ -3,6 +3,7 @@
 from rocmr_keras.reports.formatting import ARROWS
 from rocmr_keras.reports.formatting import audit_line
 from rocmr_keras.reports.formatting import changed_in_captions
+from rocmr_keras.reports.formatting import duplicates_line
 from rocmr_keras.reports.formatting import percent
 from rocmr_keras.reports.html.element import bar
 from rocmr_keras.reports.html.element import element
@@ -86,11 +87,13 @@ def measured(reports):
         budgets = [_settings(name, run["budget"]) for name, run in report["attacks"].items()]
         if report.get("audit"):
             budgets.append(_settings("audit", report["audit"]["budget"]))
+        duplicates = duplicates_line(report)
         run = dict(report.get("run", {}))
         flags = run.pop("flags", None)
         parts += [
             element("h3", label) if label else None,
             element("p", f"{counts['images']:,} images, {counts['texts']:,} texts."),
+            element("p", duplicates) if duplicates else None,
             element("div", budgets, class_="settings"),
             element("h3", "Run") if run or flags else None,
             element(

@@ -49,6 +49,11 @@ def test_a_delimiter_that_is_given_is_not_looked_for(write):
         load("csv", captions=path, delimiter="\t")
 
 
+def test_values_of_several_lines_and_empty_fields_beyond_the_columns(write):
+    path = write('image,caption\na.jpg,"one,\n""two"""\nb.jpg,a 5" pipe,,\n')
+    assert load("csv", captions=path)["train"].captions == ['one,\n"two"', 'a 5" pipe']
+
+
 @pytest.mark.parametrize("row", ["b.jpg\n", "b.jpg,\n", ",two\n"])
 def test_incomplete_rows(write, row):
     path = write(f"image,caption\na.jpg,one\n{row}")
@@ -64,6 +69,13 @@ def test_incomplete_rows(write, row):
         ("image,text\n", "utf-8", r"column 'caption' or 'title'.*\('image', 'text'\)"),
         ("", "utf-8", r"columns \(\)"),
         ("image,caption\na.jpg,é\n", "latin-1", "CSV in UTF-8.*after line"),
+        ("image,caption\na.jpg,one\nb.jpg,a, b\n", "utf-8", "after line 2: ' b' is .* quotes"),
+        ('image,caption\na.jpg,one\nb.jpg,"two\nc.jpg,three\n', "utf-8", "line 2: .*not closed"),
+        ('image,caption\na.jpg,"one\nb.jpg,"two"\n', "utf-8", "after line 1: .*not closed"),
+        ('image,caption\na.jpg,"a" b\n', "utf-8", "after line 1: .*written twice"),
+        ('image,caption\na.jpg,"one\nb.jpg,a 5"\n', "utf-8", "b.jpg.*after line 1. Close the"),
+        ("image,caption,split\na.jpg,one,x\n", "utf-8", "Received: 'x' in line 2 of .*Rename"),
+        ("image,caption,caption\na.jpg,one,two\n", "utf-8", "'caption' 2 times in .*Rename one"),
         ("image,caption\na.jpg," + "x" * 1_000_000, "utf-8", "CSV in UTF-8.*field larger"),
     ],
 )
