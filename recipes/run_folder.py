@@ -13,7 +13,9 @@ from libraries import rk
 FLAGS = flags.FLAGS
 
 # What may differ when a run goes on, for it does not change what is trained.
-_FREE = re.compile("output|resume|overwrite|pack|save_every|evaluate_on|min_captions|eval_.*")
+_FREE = re.compile(
+    "output|resume|overwrite|pack|save_every|devices|evaluate_on|min_captions|eval_.*"
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The lock lasts as long as the process.
 _held = []

@@ -5,6 +5,7 @@ import threading
 import keras
 
 from rocmr_keras.backend import gather_numbers
+from rocmr_keras.backend import process
 
 _SIGNALS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Control-C"}
 
@@ -90,7 +91,8 @@ class Interruption(keras.callbacks.Callback):
         self._stop_listening()
         self._received = number
         text = "the step is finished and the state saved. A second signal ends the run at once."
-        sys.stderr.write(f"\n{_SIGNALS[number]}: {text}\n")
+        if process()[0] == 0:
+            sys.stderr.write(f"\n{_SIGNALS[number]}: {text}\n")
 
     def _stop_listening(self):
         for number, handler in self._before.items():
@@ -107,5 +109,6 @@ class Interruption(keras.callbacks.Callback):
             f"{_SIGNALS[received]}: training ended {where}. The newest state is in "
             f"{self.checkpoint.path}. {self.advice}"
         )
-        sys.stderr.write(f"\n{message}\n")
+        if process()[0] == 0:
+            sys.stderr.write(f"\n{message}\n")
         raise Interrupted(received, message)
