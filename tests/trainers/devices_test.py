@@ -11,23 +11,24 @@ import numpy as np
 import pytest
 
 RUN = pathlib.Path(__file__).with_name("devices_run.py")
-#: Said of what each backend refuses; it can do the rest.
-REFUSED = {
-    "tensorflow": {
-        "dropout": "draws by the rows of one device",
-        "normalization": "normalises by the rows of one device",
-        "evaluation": "Evaluation runs on one device",
-    },
-    "jax": {"indivisible": "Every batch must be divisible among the devices"},
-    "torch": {
-        "dropout": "draws by the rows of one device",
-        "normalization": "normalises by the rows of one device",
-        "no shard": "Every process must read a shard of its own",
-        "same rows": "Every process must read rows of its own",
-        "indivisible": "Every process must read rows of its own",
-        "uneven": "Every process must read as many rows",
-    },
+INDIVISIBLE = "Every batch must be divisible among the devices"
+#: Said where a step is one program of all devices, of several replicas, and of several processes.
+ON_JAX = dict.fromkeys(("indivisible", "dropout", "normalization"), INDIVISIBLE)
+OF_REPLICAS = {
+    "indivisible": INDIVISIBLE,
+    "dropout": "draws by the rows of one device",
+    "normalization": "normalises by the rows of one device",
+    "evaluation": "Evaluation runs on one device",
 }
+OF_PROCESSES = {
+    "dropout": "draws by the rows of one device",
+    "normalization": "normalises by the rows of one device",
+    "no shard": "Every process must read a shard of its own",
+    "same rows": "Every process must read rows of its own",
+    "indivisible": "Every process must read rows of its own",
+    "uneven": "Every process must read as many rows",
+}
+REFUSED = {"jax": ON_JAX, "tensorflow": OF_REPLICAS, "torch": OF_PROCESSES}
 
 
 @pytest.fixture(scope="module")
