@@ -15,8 +15,9 @@ CLIP of the shapes of ViT-B/32, with and without `rk.fine_tuning.rematerialize`,
 of its own, and prints CPU time and memory (Linux only; try `--batch_size=8 --repeats=3`, and on JAX
 the flag of XLA that `rematerialize` tells of). `first_step` prints the CPU seconds of the first
 `rocmr` step, tracing included, and of one written by hand with the same arithmetic, each in a
-process of its own (TensorFlow and JAX; try `--image_size=48 --batch_size=64 --repeats=3`). `data`
-prints
+process of its own (TensorFlow and JAX; try `--image_size=48 --batch_size=64 --repeats=3`).
+`devices` prints by how much losses and weights after 20 steps on two devices differ from those on
+one, of `--presets` (a processor is divided, or two processes train). `data` prints
 what packing, reading, waiting for data and a clean evaluation cost. `search` compares the indexes
 on the first of `--gallery_sizes`, `--batch_size` queries at a time, with the product of all
 vectors. `search_by_text` and `search_by_image` are requests of `--batch_size` to a SavedModel with
@@ -29,6 +30,7 @@ import tempfile
 import time
 
 import benchmark_clip
+import benchmark_devices
 import benchmark_first_step
 import benchmark_parts
 import keras
@@ -39,7 +41,10 @@ from absl import flags
 import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
-PARTS = ("steps", "attack", "substitution", "recall", "memory", "data", "clip", "first_step")
+PARTS = (
+    *("steps", "attack", "substitution", "recall", "memory", "data", "clip", "first_step"),
+    "devices",
+)
 SEARCHES = ("search", "search_by_text", "search_by_image")
 
 flags.DEFINE_enum("what", "steps", PARTS + SEARCHES, "What to measure.")
@@ -139,6 +144,8 @@ def report(times):
 def main(_):
     if FLAGS.what == "clip":
         return print(benchmark_clip.table(FLAGS.batch_size, FLAGS.num_steps, FLAGS.repeats))
+    if FLAGS.what == "devices":
+        return print(benchmark_devices.table(FLAGS.presets))
     preprocessor = build_preprocessor()
     batch = build_batch(preprocessor)
 

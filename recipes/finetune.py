@@ -86,10 +86,8 @@ def choose_what_trains(model):
             rk.fine_tuning.rematerialize(tower)
 
 
-def main(_):
-    splits = training.start()
-    model = load_model()
-    choose_what_trains(model)
+def choose_optimizer(model):
+    """Returns the class of the optimizer, and what it needs beside rate and decay."""
     options = {"multipliers": rk.fine_tuning.layerwise_multipliers(model, FLAGS.layer_decay)}
     if FLAGS.layer_decay == 1.0:
         options = {}
@@ -97,8 +95,18 @@ def main(_):
         # Keras puts the average in place of the weights when training ends.
         options |= {"use_ema": True, "ema_momentum": FLAGS.ema}
     layerwise = "multipliers" in options
-    optimizer = rk.fine_tuning.LayerwiseAdamW if layerwise else keras.optimizers.AdamW
-    training.train(model, splits, optimizer, FLAGS.hard_negatives, **options)
+    return rk.fine_tuning.LayerwiseAdamW if layerwise else keras.optimizers.AdamW, options
+
+
+def main(_):
+    with training.on_devices() as is_first:
+        splits = training.start()
+        model = load_model()
+        choose_what_trains(model)
+        optimizer, options = choose_optimizer(model)
+        training.train(model, splits, optimizer, FLAGS.hard_negatives, **options)
+    if is_first:
+        training.report(model, splits)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ FLAGS = flags.FLAGS
 
 # What may differ when a run goes on, for it does not change what is trained.
 _FREE = re.compile(
-    "output|resume|overwrite|pack|save_every|evaluate_on|min_captions|merge_duplicates"
+    "output|resume|overwrite|pack|save_every|devices|evaluate_on|min_captions|merge_duplicates"
     "|check_leaks|eval_.*"
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -8,6 +8,8 @@ table and a verdict printed. The output folder holds `model.keras`, `flags.txt`,
 `report.json`, the same for people as `report.html`, `state.npz` (for `--resume`) and the
 pictures `retrieval.png`, `adversarial.png` and `epsilon.png`.
 `--flagfile=runs/rocmr/flags.txt` repeats a run.
+`--devices=all` trains on all devices; with PyTorch start `torchrun --nproc_per_node=gpu` instead of
+`python`.
 The presets fare and leaf need a trained model: `finetune.py`.
 """
 
@@ -37,8 +39,12 @@ def build_model(train):
 
 
 def main(_):
-    splits = training.start()
-    training.train(build_model(splits["train"]), splits)
+    with training.on_devices() as is_first:
+        splits = training.start()
+        model = build_model(splits["train"])
+        training.train(model, splits)
+    if is_first:
+        training.report(model, splits)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What `train.py` and `finetune.py` share: objective, attacks, optimizer and the loop."""
 
+import contextlib
 import os
 
 import common_flags
@@ -50,15 +51,39 @@ def define_training_flags(epochs, learning_rate, weight_decay):
         "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Policy."
     )
     validation.define_flags()
+    flags.DEFINE_string("devices", "1", "A number or all; torchrun says how many processes.")
+    flags.register_validator(
+        "devices",
+        lambda value: value == "all" or value.isdigit() and int(value) > 0,
+        "write a number, or all",
+    )
     flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
     flags.DEFINE_enum(
         "evaluate_on", "test", ["test", "validation", "none"], "Split to attack and report."
     )
 
 
+@contextlib.contextmanager
+def on_devices():
+    """Trains inside on `--devices`; gives whether this process is the one that writes and tells."""
+    count = None if FLAGS.devices == "all" else int(FLAGS.devices)
+    with contextlib.ExitStack() as stack:
+        FLAGS.devices = str(stack.enter_context(rk.trainers.on_devices(count)))
+        if not is_first():
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        yield is_first()
+
+
+def is_first():
+    """Says whether this process writes: of several that train together one does."""
+    return rk.trainers.process()[0] == 0
+
+
 def start():
     """Takes the folder, seeds, sets the precision; returns the splits of the data."""
-    run_folder.claim()
+    if is_first():
+        run_folder.claim()
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(FLAGS.precision)
     splits = common_flags.load_data()
@@ -107,12 +132,13 @@ def build_attacks(terms):
 
 
 def train(model, splits, optimizer=None, hard_negatives=0, **options):
-    """Trains, saves and reports a model.
+    """Trains and saves a model.
 
     `optimizer` is a class like AdamW, which it is by default, `options` are further arguments of
     it; `hard_negatives` is how many pairs that the model confuses stand side by side.
     """
-    num_steps = FLAGS.epochs * -(-len(splits["train"]) // FLAGS.batch_size)
+    images, size = len(splits["train"]), FLAGS.batch_size
+    num_steps = FLAGS.epochs * (images // size if _drops(splits["train"]) else -(-images // size))
     terms = read_terms()
     trainer = rk.RoCMR(model, terms=terms, non_finite=FLAGS.non_finite, **build_attacks(terms))
     warmup = num_steps // 20
@@ -125,7 +151,17 @@ def train(model, splits, optimizer=None, hard_negatives=0, **options):
     )
     with run_folder.full_disk_is_said():
         _fit(trainer, splits, num_steps, hard_negatives)
-        run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
+        if is_first():
+            run_report.save_model(model, os.path.join(FLAGS.output, "model.keras"))
+
+
+def _drops(split):
+    """Says whether a last batch is left out, for the devices could not share it."""
+    return len(split) % FLAGS.batch_size % int(FLAGS.devices) > 0
+
+
+def report(model, splits):
+    """Attacks and reports the trained model, on one device."""
     if FLAGS.evaluate_on != "none":
         split = common_flags.choose_images(splits[FLAGS.evaluate_on])
         run_report.report(model, split, FLAGS.output, FLAGS.seed)
@@ -139,15 +175,18 @@ def _fit(trainer, splits, num_steps, hard_negatives):
         embeddings = rk.evaluation.encode(trainer.dual_encoder, packed, FLAGS.batch_size)
         dataset = dataset.with_hard_negatives(embeddings, hard_negatives)
     epoch = checkpoint.restore(trainer, dataset) if FLAGS.resume else 0
-    log = os.path.join(FLAGS.output, "history.csv")
-    # A kill may have lost the row of an epoch whose state it left.
-    rk.callbacks.write_history(log, checkpoint.history)
-    callbacks = [checkpoint, keras.callbacks.CSVLogger(log, append=epoch > 0)]
+    callbacks = [checkpoint]
+    if is_first():
+        log = os.path.join(FLAGS.output, "history.csv")
+        # A kill may have lost the row of an epoch whose state it left.
+        rk.callbacks.write_history(log, checkpoint.history)
+        callbacks.append(keras.callbacks.CSVLogger(log, append=epoch > 0))
     if trainer.image_attack or trainer.text_attack:
         steps = max(int(FLAGS.warmup * num_steps), 1)
         callbacks.insert(0, rk.callbacks.EpsilonWarmup(steps))
-    callbacks += validation.callbacks(trainer)
+    callbacks += validation.callbacks(trainer, is_first())
     options = {"initial_epoch": epoch, "epochs": FLAGS.epochs}
+    options["verbose"] = "auto" if is_first() else 0
     if validation.is_asked_for():
         options["validation_data"] = _make_validation_batches(splits, trainer)
     advice = "Go on with the same flags and --resume."
@@ -157,7 +196,7 @@ def _fit(trainer, splits, num_steps, hard_negatives):
 
 def _make_validation_batches(splits, trainer):
     split = validation.split_of(splits)
-    dataset = validation.batches(split, trainer.dual_encoder.preprocessor)
+    dataset = validation.batches(split, trainer.dual_encoder.preprocessor, _drops(split))
     return _with_edits(dataset, split, trainer)
 
 
@@ -171,12 +210,14 @@ def _make_batches(split, trainer):
         FLAGS.batch_size,
         seed=FLAGS.seed,
         augment=shift if FLAGS.shift or FLAGS.mirror else None,
+        drop_remainder=_drops(split),
     )
     return _with_edits(dataset, split, trainer)
 
 
 def _with_edits(dataset, split, trainer):
     chooses = isinstance(trainer.text_attack, rk.attacks.CharacterChoice)
+    dataset = dataset.shard(*rk.trainers.process())
     return dataset.with_edits(_make_edits(split.captions)) if chooses else dataset
 
 

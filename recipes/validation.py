@@ -41,8 +41,8 @@ def split_of(splits):
     return splits["validation"]
 
 
-def callbacks(trainer):
-    """Returns the callbacks that the flags ask for."""
+def callbacks(trainer, is_first):
+    """Returns the callbacks that the flags ask for, in the first process or in another one."""
     made = []
     if is_asked_for():
         attacked = trainer.image_attack or trainer.text_attack
@@ -52,17 +52,17 @@ def callbacks(trainer):
                 mode="max",
                 patience=FLAGS.early_stopping or FLAGS.epochs,
                 restore_best_weights=True,
-                verbose=1,
+                verbose=int(is_first),
             )
         )
-    if FLAGS.tensorboard:
+    if FLAGS.tensorboard and is_first:
         folder = os.path.join(FLAGS.output, "tensorboard")
         made.append(keras.callbacks.TensorBoard(folder))
     return made
 
 
-def batches(split, preprocessor):
+def batches(split, preprocessor, drop_remainder):
     """Returns what is seen after each epoch: the same pairs, in the same order."""
-    return rk.data.batches(
-        rk.data.pack(split, preprocessor), preprocessor, FLAGS.batch_size, shuffle=False
-    )
+    packed = rk.data.pack(split, preprocessor)
+    options = {"shuffle": False, "drop_remainder": drop_remainder}
+    return rk.data.batches(packed, preprocessor, FLAGS.batch_size, **options)

@@ -21,7 +21,7 @@ FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub", "gra
 
 ALLOWED = {
     "backend": set(),
-    "layers": set(),
+    "layers": {"backend"},
     "losses": set(),
     "files": set(),
     "padded_batches": set(),
@@ -31,7 +31,7 @@ ALLOWED = {
     # Ready-made towers come with the tokenizer they were trained with.
     "models/hub": {"models", "layers", "data"},
     "attacks": {"backend", "padded_batches"},
-    "trainers": {"backend", "layers", "losses", "attacks", "padded_batches"},
+    "trainers": {"backend", "layers", "fine_tuning", "losses", "attacks", "padded_batches"},
     # Never a model: dicts in, files out.
     "reports": {"metrics", "files"},
     # `reports` for the one name that is handed on.
@@ -59,6 +59,9 @@ FRAMEWORK_FILES = {
     "backend/tensorflow.py": {"tensorflow"},
     "backend/jax.py": {"jax"},
     "backend/torch.py": {"torch"},
+    "backend/devices/tensorflow.py": {"tensorflow"},
+    "backend/devices/jax.py": {"jax"},
+    "backend/devices/torch.py": {"torch"},
 }
 ROOM_FRAMEWORKS = {
     "data": {"tensorflow", "tensorflow_text", "keras_hub", "grain"},

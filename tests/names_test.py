@@ -9,7 +9,14 @@ import rocmr_keras
 PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
 
 # Written once for each framework, of which one is loaded.
-OF_EACH_BACKEND = {"AdversarialSteps", "random_state", "set_random_state", "value_and_grad", "vjp"}
+OF_EACH_BACKEND = {
+    *("AdversarialSteps", "build_optimizer", "random_state", "set_random_state"),
+    *("value_and_grad", "vjp"),
+    *("count_replicas", "divides", "encodes_alone", "gather", "gather_numbers", "is_part"),
+    *("replicas", "share"),
+    # Documented for users in `trainers`.
+    *("on_devices", "process"),
+}
 # As in Keras, of the module before the dot: `losses.get`, `models.build`.
 OF_EACH_MODULE = {"build", "get"}
 

@@ -3,6 +3,7 @@ from keras import ops
 
 from rocmr_keras.attacks.final_settings import FinalSettings
 from rocmr_keras.attacks.final_settings import constructor_arguments
+from rocmr_keras.backend import gather
 from rocmr_keras.backend import value_and_grad
 
 
@@ -113,7 +114,9 @@ class Attack(FinalSettings, keras.layers.Layer):
         return keras.saving.serialize_keras_object(config)
 
     def _counter(self, name, initializer):
-        return self.add_weight(shape=(), initializer=initializer, trainable=False, name=name)
+        # Each replica of TensorFlow would else be asked for a value of its own.
+        options = {"trainable": False, "name": name, "aggregation": "only_first_replica"}
+        return self.add_weight(shape=(), initializer=initializer, **options)
 
     @property
     def stalled_share(self):
@@ -128,8 +131,10 @@ class Attack(FinalSettings, keras.layers.Layer):
 
     def count_gradients(self, stalled, total):
         """Adds to the counts behind `stalled_share`."""
-        self.stalled_gradients.assign_add(stalled)
-        self.total_gradients.assign_add(total)
+        counts = ops.stack([ops.cast(stalled, "float32"), ops.cast(total, "float32")])
+        counts = ops.sum(gather(ops.expand_dims(counts, 0)), axis=0)
+        self.stalled_gradients.assign_add(counts[0])
+        self.total_gradients.assign_add(counts[1])
 
     def get_config(self):
         config = super().get_config()

@@ -1,13 +1,24 @@
 """The only room that imports a framework for computing.
 
-It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `discard_updates`, `draw_rows`,
-`part_of_batch`, `random_state`, `set_random_state` and `UNROLLED_STEPS`, the longest attack
-that is faster unrolled than looped; the file of the active Keras backend is chosen once, at
-import.
+It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `build_optimizer`, `discard_updates`,
+`random_state`, `set_random_state` and `UNROLLED_STEPS`, the longest attack that is faster unrolled
+than looped; `draw_rows` and `part_of_batch` for a batch of which some rows are elsewhere; and what
+several devices need, see `devices`. The file of the active Keras backend is chosen once, at import.
 """
 
 import keras
 
+from rocmr_keras.backend.devices import across_devices
+from rocmr_keras.backend.devices import count_replicas
+from rocmr_keras.backend.devices import divides
+from rocmr_keras.backend.devices import encodes_alone
+from rocmr_keras.backend.devices import gather
+from rocmr_keras.backend.devices import gather_numbers
+from rocmr_keras.backend.devices import is_part
+from rocmr_keras.backend.devices import on_devices
+from rocmr_keras.backend.devices import process
+from rocmr_keras.backend.devices import replicas
+from rocmr_keras.backend.devices import share
 from rocmr_keras.backend.rows import draw_rows
 from rocmr_keras.backend.rows import part_of_batch
 from rocmr_keras.backend.scope import discard_updates
@@ -15,6 +26,7 @@ from rocmr_keras.backend.scope import discard_updates
 if keras.config.backend() == "tensorflow":
     from rocmr_keras.backend.tensorflow import UNROLLED_STEPS
     from rocmr_keras.backend.tensorflow import AdversarialSteps
+    from rocmr_keras.backend.tensorflow import build_optimizer
     from rocmr_keras.backend.tensorflow import random_state
     from rocmr_keras.backend.tensorflow import set_random_state
     from rocmr_keras.backend.tensorflow import value_and_grad
@@ -22,6 +34,7 @@ if keras.config.backend() == "tensorflow":
 elif keras.config.backend() == "jax":
     from rocmr_keras.backend.jax import UNROLLED_STEPS
     from rocmr_keras.backend.jax import AdversarialSteps
+    from rocmr_keras.backend.jax import build_optimizer
     from rocmr_keras.backend.jax import random_state
     from rocmr_keras.backend.jax import set_random_state
     from rocmr_keras.backend.jax import value_and_grad
@@ -29,6 +42,7 @@ elif keras.config.backend() == "jax":
 elif keras.config.backend() == "torch":
     from rocmr_keras.backend.torch import UNROLLED_STEPS
     from rocmr_keras.backend.torch import AdversarialSteps
+    from rocmr_keras.backend.torch import build_optimizer
     from rocmr_keras.backend.torch import random_state
     from rocmr_keras.backend.torch import set_random_state
     from rocmr_keras.backend.torch import value_and_grad
@@ -43,11 +57,23 @@ else:
 __all__ = [
     "UNROLLED_STEPS",
     "AdversarialSteps",
+    "across_devices",
+    "build_optimizer",
+    "count_replicas",
     "discard_updates",
+    "divides",
     "draw_rows",
+    "encodes_alone",
+    "gather",
+    "gather_numbers",
+    "is_part",
+    "on_devices",
     "part_of_batch",
+    "process",
     "random_state",
+    "replicas",
     "set_random_state",
+    "share",
     "value_and_grad",
     "vjp",
 ]

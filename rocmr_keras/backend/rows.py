@@ -1,17 +1,19 @@
 """Random draws for a batch of which only some rows are at hand."""
 
 import contextlib
+import threading
 
 import keras
 
-if keras.config.backend() == "tensorflow":
-    from rocmr_keras.backend.tensorflow import replicas
-elif keras.config.backend() == "jax":
-    from rocmr_keras.backend.jax import replicas
-else:
-    from rocmr_keras.backend.torch import replicas
+from rocmr_keras.backend.devices import replicas
 
-_parts = []
+
+class _Local(threading.local):
+    # Of a thread: TensorFlow runs each replica in one, and changes between them at will.
+    parts = ()
+
+
+_local = _Local()
 
 
 @contextlib.contextmanager
@@ -22,11 +24,12 @@ def part_of_batch(total, first):
         total: Integer or scalar tensor, rows of the whole batch on this device.
         first: Integer or scalar tensor, the place of the first row at hand.
     """
-    _parts.append((total, first))
+    before = _local.parts
+    _local.parts = (*before, (total, first))
     try:
         yield
     finally:
-        _parts.pop()
+        _local.parts = before
 
 
 def draw_rows(draw, shape, **options):
@@ -41,7 +44,7 @@ def draw_rows(draw, shape, **options):
         Tensor of that shape.
     """
     count, *rest = shape
-    local, first = _parts[-1] if _parts else (count, 0)
+    local, first = _local.parts[-1] if _local.parts else (count, 0)
     total, before = replicas(local)
     if total is count:
         return draw(shape, **options)

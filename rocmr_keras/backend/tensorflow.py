@@ -1,5 +1,8 @@
 import tensorflow as tf
 
+from rocmr_keras.backend.devices.tensorflow import check_strategy
+from rocmr_keras.backend.devices.tensorflow import count_replicas
+from rocmr_keras.backend.devices.tensorflow import sum_before_clipping
 from rocmr_keras.backend.finite import changing_variables
 from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates
@@ -69,9 +72,27 @@ class AdversarialSteps:
 
     Attributes:
         undoes_steps: Boolean, whether a step that is not finite leaves everything as it was.
+        spans_devices: Boolean, whether it runs on several replicas as it would on one.
     """
 
     undoes_steps = False
+    spans_devices = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self._distribute_strategy is not None:
+            check_strategy(self._distribute_strategy, self.spans_devices)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras would run a step for the shapes, on the mean of what the replicas read: it fails
+        # at the padding mask. The shapes are known.
+        if self._distribute_strategy is None:
+            super()._maybe_symbolic_build(iterator, data_batch)
+
+    def make_train_function(self, force=False):
+        if count_replicas(self) > 1:
+            sum_before_clipping(self.optimizer)
+        super().make_train_function(force=force)
 
     def train_step(self, data):
         changing = changing_variables(self) if self.undoes_steps else []
@@ -89,9 +110,10 @@ class AdversarialSteps:
         return super().predict_step(self.perturb(data, training=False))
 
 
-def replicas(count):
-    """Returns how many rows all devices hold, and how many of them come before this one's."""
-    return count, 0
+def build_optimizer(model):
+    """Makes the variables of a compiled model's optimizer, where the model has its own."""
+    with model.distribute_strategy.scope():
+        model.optimizer.build(model.trainable_variables)
 
 
 def random_state():

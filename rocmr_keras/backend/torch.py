@@ -1,5 +1,7 @@
 import torch
 
+from rocmr_keras.backend.devices.torch import begin_alike
+from rocmr_keras.backend.devices.torch import is_group
 from rocmr_keras.backend.finite import changing_variables
 from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates
@@ -72,6 +74,11 @@ class AdversarialSteps:
 
     undoes_steps = False
 
+    def make_train_function(self, force=False):
+        super().make_train_function(force=force)
+        if is_group():
+            begin_alike(self)
+
     def train_step(self, data):
         changing = changing_variables(self) if self.undoes_steps else []
         before = [variable.value.detach().clone() for variable in changing]
@@ -94,9 +101,9 @@ class AdversarialSteps:
             return self.perturb(data, training=training)
 
 
-def replicas(count):
-    """Returns how many rows all devices hold, and how many of them come before this one's."""
-    return count, 0
+def build_optimizer(model):
+    """Makes the variables of a compiled model's optimizer."""
+    model.optimizer.build(model.trainable_variables)
 
 
 def random_state():
@@ -116,7 +123,10 @@ def set_random_state(state):
     for name, values in state.items():
         tensor = torch.from_numpy(values.copy())
         device = int(name.removeprefix("cuda_")) if name != "cpu" else None
-        if device is None:
+        if device == 0 and is_group():
+            # Process 0 saved it; each computes on a device of its own.
+            torch.cuda.set_rng_state(tensor)
+        elif device is None:
             torch.set_rng_state(tensor)
         elif device < torch.cuda.device_count():
             torch.cuda.set_rng_state(tensor, device)

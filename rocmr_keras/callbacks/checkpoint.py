@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from rocmr_keras.backend import build_optimizer
+from rocmr_keras.backend import process
 from rocmr_keras.backend import random_state
 from rocmr_keras.backend import set_random_state
 from rocmr_keras.callbacks import state_file
@@ -19,7 +21,7 @@ class Checkpoint(keras.callbacks.Callback):
     torch's generator, metrics and the place in the data, keeps no state that is not finite,
     never overwrites its only copy (a run killed while writing loses nothing), and notices a
     damaged file. On `rocmr_keras.data.batches` a resumed run equals one that was never
-    interrupted.
+    interrupted. Of processes that train together the first one writes, and all must see the file.
 
     Args:
         path: Path of the `.npz` file. The state before it stays beside it as
@@ -133,6 +135,9 @@ class Checkpoint(keras.callbacks.Callback):
             )
 
     def _save(self, place):
+        # Of processes that train together all have the same state, and one writes it.
+        if process()[0]:
+            return
         synchronise = getattr(self.model, "jax_state_sync", None)
         if synchronise is not None:
             synchronise()
@@ -207,7 +212,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _variables(model):
-    model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
     return [*model.variables, *model.optimizer.variables]
 
 

@@ -4,6 +4,9 @@ import threading
 
 import keras
 
+from rocmr_keras.backend import gather_numbers
+from rocmr_keras.backend import process
+
 _SIGNALS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Control-C"}
 
 
@@ -63,36 +66,49 @@ class Interruption(keras.callbacks.Callback):
         self._stop_listening()
         # It came after the last step was saved.
         if self._received and kind is None:
-            self._end("after the last epoch")
+            self._end(self._received, "after the last epoch")
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self._received:
+        received = self._agree()
+        if not received:
             return
         epoch, knows_steps = self.checkpoint.epoch, self.checkpoint.saves_within_epochs
         if self.checkpoint.save_within_epoch(batch + 1):
-            self._end(f"after {batch + 1} steps of epoch {epoch}")
+            self._end_all(received, f"after {batch + 1} steps of epoch {epoch}")
         elif not knows_steps:
-            self._end(f"in epoch {epoch}")
+            self._end_all(received, f"in epoch {epoch}")
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._received:
-            self._end(f"after epoch {epoch}")
+        received = self._agree()
+        if received:
+            self._end_all(received, f"after epoch {epoch}")
+
+    def _agree(self):
+        """Returns the signal that any process has heard: one that ended alone would hold others."""
+        return int(gather_numbers([self._received or 0]).max())
 
     def _hear(self, number, frame):
         self._stop_listening()
         self._received = number
         text = "the step is finished and the state saved. A second signal ends the run at once."
-        sys.stderr.write(f"\n{_SIGNALS[number]}: {text}\n")
+        if process()[0] == 0:
+            sys.stderr.write(f"\n{_SIGNALS[number]}: {text}\n")
 
     def _stop_listening(self):
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
 
-    def _end(self, where):
+    def _end_all(self, received, where):
+        # Whoever ended first would have the process killed that still writes.
+        gather_numbers([0])
+        self._end(received, where)
+
+    def _end(self, received, where):
         message = (
-            f"{_SIGNALS[self._received]}: training ended {where}. The newest state is in "
+            f"{_SIGNALS[received]}: training ended {where}. The newest state is in "
             f"{self.checkpoint.path}. {self.advice}"
         )
-        sys.stderr.write(f"\n{message}\n")
-        raise Interrupted(self._received, message)
+        if process()[0] == 0:
+            sys.stderr.write(f"\n{message}\n")
+        raise Interrupted(received, message)

@@ -51,6 +51,14 @@ class BatchPlan:
         examples, size = len(self.order), self.batch_size
         return examples // size if self.drop_remainder else -(-examples // size)
 
+    @property
+    def batch_sizes(self):
+        """Set of integers, the sizes of batches, the last one's among them."""
+        examples, size = len(self.order), self.batch_size
+        return {min(size, examples)} | (
+            {examples % size} - {0} if not self.drop_remainder else set()
+        )
+
     def open(self):
         """Packs the split, where it is not packed, and returns a `BatchReader`."""
         packed = pack(self.split, self.preprocessor) if self.preprocessor else self.split

@@ -275,6 +275,16 @@ class Batches(keras.utils.PyDataset):
         """Integer, examples per batch of all shards together."""
         return self._plan.batch_size
 
+    @property
+    def part(self):
+        """Tuple of integers, which shard of how many this is."""
+        return self._plan.shard
+
+    @property
+    def batch_sizes(self):
+        """Set of integers, how many examples batches of all shards together have."""
+        return self._plan.batch_sizes
+
     def _open(self, start, stop, repeat=False, features=None):
         # Loads JAX, where that is installed.
         import grain

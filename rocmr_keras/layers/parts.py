@@ -2,6 +2,7 @@
 
 import keras
 
+from rocmr_keras.layers.batch_normalization import BatchNormalization
 from rocmr_keras.layers.convolutions import Conv2D
 from rocmr_keras.layers.initializers import PortableNormal
 
@@ -82,7 +83,7 @@ def image_norm(kind, dim, name, dtype=None):
     if kind == "batch":
         # At Keras's momentum of 0.99 the moving statistics, which the attack
         # reads, lag hundreds of steps behind the weights.
-        layer = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
+        layer = BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
     elif kind == "group":
         groups = 1 if dim % GROUP_WIDTH else dim // GROUP_WIDTH
         layer = keras.layers.GroupNormalization(groups, epsilon=1e-5, name=name, dtype=dtype)

@@ -3,6 +3,7 @@
 import keras
 
 from rocmr_keras.layers import parts
+from rocmr_keras.layers.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -62,7 +63,7 @@ class ProjectionHead(keras.layers.Layer):
             self.hidden = parts.dense(
                 width, self.hidden_dim, "hidden", "float32", activation="gelu"
             )
-            self.drop = keras.layers.Dropout(self.dropout, name="drop", dtype="float32")
+            self.drop = Dropout(self.dropout, name="drop", dtype="float32")
             width = self.hidden_dim
         self.projection = parts.dense(
             width, self.projection_dim, "projection", "float32", use_bias=False

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from rocmr_keras.layers import parts
+from rocmr_keras.layers.dropout import Dropout
 from rocmr_keras.layers.initializers import PortableNormal
 
 
@@ -80,7 +81,7 @@ class TransformerBlock(keras.layers.Layer):
         self.mlp_norm = parts.layer_norm(width, "mlp_norm", policy)
         self.mlp_in = parts.dense(width, self.mlp_dim, "mlp_in", policy, activation=self.activation)
         self.mlp_out = parts.dense(self.mlp_dim, width, "mlp_out", policy)
-        self.drop = keras.layers.Dropout(self.dropout, dtype=policy, name="drop")
+        self.drop = Dropout(self.dropout, dtype=policy, name="drop")
 
     def call(self, inputs, padding_mask=None, training=None):
         x = self.attention_norm(inputs)

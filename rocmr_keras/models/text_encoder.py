@@ -3,6 +3,7 @@
 import keras
 
 from rocmr_keras.layers import parts
+from rocmr_keras.layers.dropout import Dropout
 from rocmr_keras.layers.masked_average_pooling import MaskedAveragePooling
 from rocmr_keras.layers.position_embedding import PositionEmbedding
 from rocmr_keras.layers.token_embedding import TokenEmbedding
@@ -96,7 +97,7 @@ class TextEncoder(keras.Model):
         self.position_embedding = PositionEmbedding(
             self.sequence_length, width, name="position_embedding", dtype="float32"
         )
-        self.drop = keras.layers.Dropout(self.dropout, name="drop", dtype="float32")
+        self.drop = Dropout(self.dropout, name="drop", dtype="float32")
         self.blocks = [
             TransformerBlock(
                 width,

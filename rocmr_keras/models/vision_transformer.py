@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from rocmr_keras.layers import parts
+from rocmr_keras.layers.dropout import Dropout
 from rocmr_keras.layers.masked_average_pooling import MaskedAveragePooling
 from rocmr_keras.layers.pixel_normalization import PixelNormalization
 from rocmr_keras.layers.position_embedding import PositionEmbedding
@@ -111,7 +112,7 @@ class VisionTransformer(keras.Model):
         self.position_embedding = PositionEmbedding(
             rows * columns, width, name="position_embedding", dtype=policy
         )
-        self.drop = keras.layers.Dropout(self.dropout, name="drop", dtype=policy)
+        self.drop = Dropout(self.dropout, name="drop", dtype=policy)
         self.blocks = [
             TransformerBlock(
                 width,

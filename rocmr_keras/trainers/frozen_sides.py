@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from rocmr_keras.backend import encodes_alone
 from rocmr_keras.padded_batches import in_batches
 
 _MOST_BYTES = 2**30
@@ -69,8 +70,8 @@ def encode_once(model, terms, data, start, stop, verbose):
     Returns:
         Dict from a side to a float32 array `(rows, width)`, NaN where a row is not drawn.
     """
-    found = {}
-    for side in frozen_sides(model, terms) if hasattr(data, "constant_rows") else ():
+    found, knows_rows = {}, hasattr(data, "constant_rows")
+    for side in frozen_sides(model, terms) if knows_rows and encodes_alone() else ():
         drawn = data.constant_rows(side, start, stop)
         rows, count = np.unique(drawn), 1 + max(drawn, default=0)
         if len(drawn) >= _OFTEN * max(len(rows), 1):

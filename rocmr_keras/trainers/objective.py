@@ -5,24 +5,29 @@ from keras import ops
 from rocmr_keras.trainers.terms import VIEWS
 
 
-def positives(batch):
-    """Returns which pairs match, boolean `(batch, batch)`: equal ids, else the diagonal."""
-    if "image_ids" in batch:
-        ids = batch["image_ids"]
-    else:
-        ids = ops.arange(ops.shape(batch["token_ids"])[0])
-    return ops.expand_dims(ids, 1) == ids
+def positives(ids, others=None):
+    """Returns which pairs match: those of equal id.
+
+    Args:
+        ids: Integer tensor `(batch,)`, see `identities`.
+        others: Integer tensor `(items,)`, the ids that stand in the columns. Defaults to
+            `None`: the same.
+
+    Returns:
+        Boolean tensor `(batch, items)`.
+    """
+    return ops.expand_dims(ids, 1) == (ids if others is None else others)
 
 
-def total_loss(model, terms, retrieval_loss, batch, views):
+def total_loss(model, terms, retrieval_loss, ids, views):
     """Adds up the weighted terms.
 
     Args:
         model: A `DualEncoder`, for its similarity.
         terms: A `Terms`.
         retrieval_loss: Callable, see `rocmr_keras.losses`.
-        batch: Dict, the perturbed batch.
-        views: Dict, what `RoCMR` gives for it.
+        ids: Integer tensor `(batch,)`, equal ones of pairs that match.
+        views: Dict, what `RoCMR` gives for a batch, and its reference embeddings.
 
     Returns:
         Scalar float tensor.
@@ -30,12 +35,12 @@ def total_loss(model, terms, retrieval_loss, batch, views):
     total = 0.0
     if terms.retrieves():
         blocks = _similarity_blocks(model, terms, views)
-        total += _retrieval(model, terms, retrieval_loss, positives(batch), blocks)
+        total += _retrieval(model, terms, retrieval_loss, positives(ids), blocks)
         if terms.consistency:
             total += _consistency(model, terms, blocks)
     for weight, view, reference in terms.distances():
         if weight:
-            total += weight * squared_distance(views[f"unnormalized_{view}"], batch[reference])
+            total += weight * squared_distance(views[f"unnormalized_{view}"], views[reference])
     return total
 
 

@@ -6,6 +6,8 @@ from keras import ops
 
 from rocmr_keras import losses
 from rocmr_keras.backend import AdversarialSteps
+from rocmr_keras.backend import build_optimizer
+from rocmr_keras.backend import share
 from rocmr_keras.trainers import checks
 from rocmr_keras.trainers import frozen_sides
 from rocmr_keras.trainers import objective
@@ -13,7 +15,11 @@ from rocmr_keras.trainers import reference as reference_module
 from rocmr_keras.trainers import streams
 from rocmr_keras.trainers import terms as terms_module
 from rocmr_keras.trainers import views
+from rocmr_keras.trainers.device_checks import check_devices
+from rocmr_keras.trainers.device_checks import check_rows
 from rocmr_keras.trainers.fit_checks import check_fit
+from rocmr_keras.trainers.gathering import StepsAcrossDevices
+from rocmr_keras.trainers.gathering import gather_embeddings
 from rocmr_keras.trainers.objective import batch_recall
 from rocmr_keras.trainers.terms import adversarial_view
 from rocmr_keras.trainers.watched_steps import WatchedSteps
@@ -22,7 +28,7 @@ from rocmr_keras.trainers.watched_steps import later_callbacks
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
-class RoCMR(AdversarialSteps, keras.Model):
+class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
     """Adversarial training of a dual encoder on clean and attacked images and texts.
 
     Each step first attacks the images and the texts of the batch, then takes Keras's own
@@ -141,6 +147,11 @@ class RoCMR(AdversarialSteps, keras.Model):
     def fit(self, *args, **kwargs):
         call = inspect.signature(super().fit).bind(*args, **kwargs)
         check_fit(self, call.arguments)
+        data = call.arguments.get("x")
+        numbers = {name: call.arguments.get(name) or 0 for name in ("initial_epoch", "epochs")}
+        numbers["step of the data"] = getattr(data, "step", 0)
+        check_devices(self, data, call.arguments.get("batch_size"), numbers)
+        check_devices(self, call.arguments.get("validation_data"))
         stretch = streams.replace_training_data(
             call.arguments, functools.partial(self._encode_once, call.arguments)
         )
@@ -162,18 +173,21 @@ class RoCMR(AdversarialSteps, keras.Model):
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, *args, **kwargs):
         call = inspect.signature(super().evaluate).bind(*args, **kwargs)
+        check_devices(self, call.arguments.get("x"), call.arguments.get("batch_size"))
         streams.replace_data(call.arguments)
         return super().evaluate(*call.args, **call.kwargs)
 
     @functools.wraps(keras.Model.predict)
     def predict(self, *args, **kwargs):
         call = inspect.signature(super().predict).bind(*args, **kwargs)
+        check_devices(self, call.arguments.get("x"), call.arguments.get("batch_size"))
         streams.replace_data(call.arguments)
         return super().predict(*call.args, **call.kwargs)
 
     def perturb(self, data, training):
         """Returns the batch with adversarial views and what they are compared with."""
         batch = dict(self._unpack(data))
+        check_rows(batch)
         batch |= views.refer(self.reference, self.terms, batch)
         attacks = {
             side: attack
@@ -197,35 +211,36 @@ class RoCMR(AdversarialSteps, keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         parts = self.dual_encoder, self.terms, self.retrieval_loss
-        total = objective.total_loss(*parts, x, y_pred)
+        total = objective.total_loss(*parts, *gather_embeddings(x, y_pred))
         # What towers give to `add_loss` may be in half precision.
         for extra in self.losses:
             total += ops.cast(extra, total.dtype)
-        return total
+        return share(total)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        positives = objective.positives(x)
+        ids, found = gather_embeddings(x, y_pred)
+        positives = objective.positives(ids)
         images, texts = (
-            y_pred.get(name, x.get(f"clean_{name}"))
+            found.get(name, found.get(f"clean_{name}"))
             for name in ("image_embeddings", "text_embeddings")
         )
         clean, attacked = [], []
         if images is not None and texts is not None:
             clean += batch_recall(images, texts, positives)
         moved_images, moved_texts = (
-            y_pred.get(adversarial_view(side)) for side in ("images", "texts")
+            found.get(adversarial_view(side)) for side in ("images", "texts")
         )
         # Only the direction whose queries were attacked counts as adversarial.
         if moved_images is not None and texts is not None:
             attacked += batch_recall(moved_images, texts, positives)[:1]
         if moved_texts is not None and images is not None:
             attacked += batch_recall(images, moved_texts, positives)[1:]
-        found = {self.recall_tracker: clean, self.adversarial_recall_tracker: attacked}
-        for tracker, recalls in found.items():
+        measured = {self.recall_tracker: clean, self.adversarial_recall_tracker: attacked}
+        for tracker, recalls in measured.items():
             for recall in recalls:
                 tracker.update_state(recall)
         logs = self.get_metrics_result()
-        for tracker, recalls in found.items():
+        for tracker, recalls in measured.items():
             if not recalls:
                 # Nothing was measured: no number, rather than a zero.
                 logs.pop(tracker.name)
@@ -234,7 +249,7 @@ class RoCMR(AdversarialSteps, keras.Model):
     def make_train_function(self, force=False):
         # Slots that the first step made would have TensorFlow trace the step a second time.
         if self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
+            build_optimizer(self)
         super().make_train_function(force=force)
         if not isinstance(self.train_function, WatchedSteps):
             self.train_function = WatchedSteps(

@@ -3,8 +3,11 @@
 from rocmr_keras.attacks import Goal
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import encode_adversarial_texts
+from rocmr_keras.attacks.objectives import rival_mass
 from rocmr_keras.backend import discard_updates
+from rocmr_keras.backend import gather
 from rocmr_keras.layers import l2_normalize
+from rocmr_keras.trainers.gathering import identities
 from rocmr_keras.trainers.objective import positives
 
 
@@ -103,16 +106,20 @@ def _clean_encoders(model, batch):
 
 
 def _goal(model, side, objective, batch, gallery, recorded):
-    own, name = positives(batch), f"{side[:-1]}_embeddings"
+    ids, name = identities(batch), f"{side[:-1]}_embeddings"
+    everyone = gather(ids)
+    own = positives(ids, everyone)
     if objective is None:
         target = Target(None, own, clean=batch[f"reference_{name}"])
         return Goal(target, "embedding_distance", normalize=False)
+    gallery, clean = gather(gallery), batch[f"clean_{name}"]
     target = Target(
         gallery=gallery,
         positives=own,
         scale=model.scale(),
-        clean=batch[f"clean_{name}"],
+        clean=clean,
         symmetric=True,
+        rivals=rival_mass(gather(clean), gallery, positives(everyone), model.scale()),
     )
     return Goal(target, objective, recorded=recorded.get(side))
 
