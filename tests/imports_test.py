@@ -59,6 +59,9 @@ FRAMEWORK_FILES = {
     "backend/tensorflow.py": {"tensorflow"},
     "backend/jax.py": {"jax"},
     "backend/torch.py": {"torch"},
+    "backend/tensorflow_chunks.py": {"tensorflow"},
+    "backend/jax_chunks.py": {"jax"},
+    "backend/torch_chunks.py": {"torch"},
 }
 ROOM_FRAMEWORKS = {
     "data": {"tensorflow", "tensorflow_text", "keras_hub", "grain"},

@@ -9,7 +9,10 @@ import rocmr_keras
 PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
 
 # Written once for each framework, of which one is loaded.
-OF_EACH_BACKEND = {"AdversarialSteps", "random_state", "set_random_state", "value_and_grad", "vjp"}
+OF_EACH_BACKEND = {
+    *("AdversarialSteps", "random_state", "replicas", "run_chunks", "set_random_state"),
+    *("value_and_grad", "vjp"),
+}
 # As in Keras, of the module before the dot: `losses.get`, `models.build`.
 OF_EACH_MODULE = {"build", "get"}
 

@@ -1,13 +1,14 @@
 """The only room that imports a framework for computing.
 
 It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `discard_updates`, `draw_rows`,
-`part_of_batch`, `random_state`, `set_random_state` and `UNROLLED_STEPS`, the longest attack
-that is faster unrolled than looped; the file of the active Keras backend is chosen once, at
-import.
+`in_chunks`, `part_of_batch`, `random_state`, `set_random_state` and `UNROLLED_STEPS`, the longest
+attack that is faster unrolled than looped; the file of the active Keras backend is chosen once,
+at import.
 """
 
 import keras
 
+from rocmr_keras.backend.row_chunks import in_chunks
 from rocmr_keras.backend.rows import draw_rows
 from rocmr_keras.backend.rows import part_of_batch
 from rocmr_keras.backend.scope import discard_updates
@@ -45,6 +46,7 @@ __all__ = [
     "AdversarialSteps",
     "discard_updates",
     "draw_rows",
+    "in_chunks",
     "part_of_batch",
     "random_state",
     "set_random_state",
