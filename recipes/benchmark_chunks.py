@@ -35,15 +35,14 @@ def table(model, batch, batch_sizes, chunk_size, num_steps):
         f"| pairs (their images, MiB) | whole | by {chunk_size} | whole | by {chunk_size} | "
         f"whole | by {chunk_size} | of a weight |\n|---|---|---|---|---|---|---|---|"
     ]
-    expected = 0
+    of_a_pair = 0.0
     for size in batch_sizes:
         found = _apart(config, batch, size, chunk_size, num_steps)
         whole = None
-        if expected < _MOST_MIB:
+        if of_a_pair * size < _MOST_MIB:
             whole = _apart(config, batch, size, None, num_steps)
-            expected = whole[0] * batch_sizes[-1] / size
+            of_a_pair = whole[0] / size
         lines.append(_line(size, batch["images"][0].nbytes, whole, found))
-        print(lines[-1], flush=True)
     return "\n".join(lines)
 
 
@@ -91,13 +90,11 @@ def measure(model_config, batch, batch_size, chunk_size, num_steps):
 
 def _grow(batch, size):
     """Returns pairs that are all different: images of other noise."""
-    draw, count = np.random.default_rng(0), len(batch["images"])
+    draw = np.random.default_rng(0)
     grown = {name: np.resize(value, (size, *value.shape[1:])) for name, value in batch.items()}
     grown["images"] = draw.random(grown["images"].shape, "float32")
     grown["image_ids"] = np.arange(size, dtype="int32")
-    grown["token_ids"] = (
-        draw.permuted(grown["token_ids"], axis=1) if count < size else grown["token_ids"]
-    )
+    grown["token_ids"] = draw.permuted(grown["token_ids"], axis=1)
     return grown
 
 

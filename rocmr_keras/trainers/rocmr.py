@@ -209,7 +209,8 @@ class RoCMR(AdversarialSteps, keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         parts = self.dual_encoder, self.terms, self.retrieval_loss
-        total = objective.total_loss(*parts, x, y_pred)
+        by_chunks = self.chunk_size is not None
+        total = objective.total_loss(*parts, x, y_pred, one_by_one=by_chunks)
         # What towers give to `add_loss` may be in half precision.
         for extra in self.losses:
             total += ops.cast(extra, total.dtype)
