@@ -92,7 +92,7 @@ def test_a_distance_to_the_reference_with_group_normalisation(train, make_model)
 
 
 def test_frozen_towers(train):
-    check_equal(train, terms="villa", freeze={"images": "tower"})
+    check_equal(train, terms="tecoa", freeze={"images": "tower"})
 
 
 def test_recorded_encodings_and_constant_clean_images(train, make_attacks):
@@ -107,6 +107,30 @@ def test_batch_statistics_are_frozen_or_refused(train, make_model):
     check_equal(train, make_model=normalized, freeze={"batch_norm": True})
     with pytest.raises(ValueError, match=r"writes to .*moving_.*batch_norm=True"):
         train(CHUNK, make_model=normalized)
+
+
+def test_dropout_draws_again_what_it_drew(make_flat_model, make_batch, is_quicker_eagerly):
+    model = make_flat_model()
+    model.image_encoder.add(keras.layers.Dropout(0.5))
+    trainer = RoCMR(model, terms="standard", chunk_size=CHUNK)
+    trainer.compile(keras.optimizers.SGD(1.0), run_eagerly=is_quicker_eagerly)
+    start = [ops.convert_to_numpy(variable).copy() for variable in trainer.variables]
+    kernel = model.image_encoder.layers[1].kernel
+    before = ops.convert_to_numpy(kernel).copy()
+
+    def loss_at(move):
+        for variable, value in zip(trainer.variables, start):
+            variable.assign(value)
+        kernel.assign(before + move)
+        # Some backends draw dropout masks from a state of their own.
+        keras.utils.set_random_seed(0)
+        return float(trainer.train_on_batch(make_batch(SIZE))[0])
+
+    loss_at(0.0)
+    gradient = before - ops.convert_to_numpy(kernel)
+    step = 0.02 * gradient / np.sum(gradient**2)
+    # What the loss rises by, along the gradient, is the step times its square.
+    assert (loss_at(step) - loss_at(-step)) / 2 == pytest.approx(0.02, rel=0.05)
 
 
 def test_a_loss_that_a_layer_adds_is_refused(train, make_flat_model):
