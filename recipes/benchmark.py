@@ -17,7 +17,9 @@ the flag of XLA that `rematerialize` tells of). `first_step` prints the CPU seco
 `rocmr` step, tracing included, and of one written by hand with the same arithmetic, each in a
 process of its own (TensorFlow and JAX; try `--image_size=48 --batch_size=64 --repeats=3`).
 `devices` prints by how much losses and weights after 20 steps on two devices differ from those on
-one, of `--presets` (a processor is divided, or two processes train). `data` prints
+one, of `--presets` (a processor is divided, or two processes train). `chunks` takes `rocmr` steps
+of growing batches, at once and with `chunk_size`, of an image tower with group normalisation, and
+prints memory, CPU time and by how much the weights differ (Linux only). `data` prints
 what packing, reading, waiting for data and a clean evaluation cost. `search` compares the indexes
 on the first of `--gallery_sizes`, `--batch_size` queries at a time, with the product of all
 vectors. `search_by_text` and `search_by_image` are requests of `--batch_size` to a SavedModel with
@@ -29,6 +31,7 @@ Pixels and tokens are random, no cost depends on them; random embeddings are the
 import tempfile
 import time
 
+import benchmark_chunks
 import benchmark_clip
 import benchmark_devices
 import benchmark_first_step
@@ -41,10 +44,8 @@ from absl import flags
 import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
-PARTS = (
-    *("steps", "attack", "substitution", "recall", "memory", "data", "clip", "first_step"),
-    "devices",
-)
+PARTS = ("steps", "attack", "substitution", "recall", "memory", "data", "clip")
+PARTS += ("first_step", "devices", "chunks")
 SEARCHES = ("search", "search_by_text", "search_by_image")
 
 flags.DEFINE_enum("what", "steps", PARTS + SEARCHES, "What to measure.")
@@ -54,6 +55,8 @@ flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.")
 flags.DEFINE_integer("vocabulary_size", 2000, "Word pieces.")
 flags.DEFINE_integer("sequence_length", 16, "Tokens of a caption.")
 flags.DEFINE_integer("batch_size", 128, "Image-caption pairs in a batch.")
+flags.DEFINE_list("batch_sizes", "64,256,1024,4096", "Batches of `chunks`.")
+flags.DEFINE_integer("chunk_size", 64, "Pairs at a time of `chunks`.")
 flags.DEFINE_integer("num_steps", 2, "PGD steps on either modality.")
 flags.DEFINE_enum("text_attack", "embeddings", ["embeddings", "tokens"], "On texts.")
 flags.DEFINE_list("candidates", "1,2,8,32", "Swaps of each caption tried exactly.")
@@ -159,6 +162,10 @@ def main(_):
     if FLAGS.what == "first_step":
         config = keras.saving.serialize_keras_object(build_model())
         return print(benchmark_first_step.table(config, batch, FLAGS.num_steps, FLAGS.repeats))
+    if FLAGS.what == "chunks":
+        sizes = [int(size) for size in FLAGS.batch_sizes]
+        parts = build_model(), batch, sizes, FLAGS.chunk_size, FLAGS.num_steps
+        return print(benchmark_chunks.table(*parts))
     if FLAGS.what == "memory":
         return print(benchmark_parts.memory(build_model(), FLAGS.images, FLAGS.batch_size))
     if FLAGS.what == "steps":

@@ -46,15 +46,15 @@ def measure(recomputes, batch_size, num_steps, repeats):
             rk.fine_tuning.rematerialize(tower)
     trainer = _trainer(model, num_steps)
     batch = _batch(batch_size)
-    at_rest = _status("VmRSS")
+    at_rest = status("VmRSS")
     trainer.train_on_batch(batch)  # It compiles, too.
-    first = _reset_peak()
+    first = reset_peak()
     times = []
     for _ in range(repeats):
         start = time.process_time()
         trainer.train_on_batch(batch)
         times.append(time.process_time() - start)
-    peak = _status("VmHWM")
+    peak = status("VmHWM")
     return float(np.median(times)), peak - at_rest, max(first, peak)
 
 
@@ -98,16 +98,16 @@ def _batch(size):
     }
 
 
-def _status(name):
+def status(name):
     """Reads a figure of this process in GiB; Linux only."""
     with open("/proc/self/status", encoding="utf-8") as file:
         (line,) = (line for line in file if line.startswith(f"{name}:"))
     return int(line.split()[1]) / 2**20
 
 
-def _reset_peak():
+def reset_peak():
     """Returns the most memory so far in GiB, and begins to count anew."""
-    peak = _status("VmHWM")
+    peak = status("VmHWM")
     with open("/proc/self/clear_refs", "w", encoding="utf-8") as file:
         file.write("5")
     return peak

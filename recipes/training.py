@@ -43,6 +43,9 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
     flags.DEFINE_integer("epochs", epochs, "Passes over the images.")
     flags.DEFINE_integer("batch_size", 64, "Image-caption pairs in a batch.")
+    flags.DEFINE_integer(
+        "chunk_size", None, "Pairs at a time, for batches larger than memory; none: all.", 1
+    )
     flags.DEFINE_float("learning_rate", learning_rate, "Peak of a warm-up and cosine schedule.")
     flags.DEFINE_float("weight_decay", weight_decay, "Of AdamW.")
     flags.DEFINE_float("shift", 0.1, "Augmentation: the most an image moves, of its side.")
@@ -140,7 +143,8 @@ def train(model, splits, optimizer=None, hard_negatives=0, **options):
     images, size = len(splits["train"]), FLAGS.batch_size
     num_steps = FLAGS.epochs * (images // size if _drops(splits["train"]) else -(-images // size))
     terms = read_terms()
-    trainer = rk.RoCMR(model, terms=terms, non_finite=FLAGS.non_finite, **build_attacks(terms))
+    settings = {"non_finite": FLAGS.non_finite, "chunk_size": FLAGS.chunk_size}
+    trainer = rk.RoCMR(model, terms=terms, **settings, **build_attacks(terms))
     warmup = num_steps // 20
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, num_steps - warmup, warmup_target=FLAGS.learning_rate, warmup_steps=warmup

@@ -62,6 +62,9 @@ FRAMEWORK_FILES = {
     "backend/devices/tensorflow.py": {"tensorflow"},
     "backend/devices/jax.py": {"jax"},
     "backend/devices/torch.py": {"torch"},
+    "backend/tensorflow_chunks.py": {"tensorflow"},
+    "backend/jax_chunks.py": {"jax"},
+    "backend/torch_chunks.py": {"torch"},
 }
 ROOM_FRAMEWORKS = {
     "data": {"tensorflow", "tensorflow_text", "keras_hub", "grain"},

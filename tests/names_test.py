@@ -10,8 +10,8 @@ PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
 
 # Written once for each framework, of which one is loaded.
 OF_EACH_BACKEND = {
-    *("AdversarialSteps", "build_optimizer", "random_state", "set_random_state"),
-    *("value_and_grad", "vjp"),
+    *("AdversarialSteps", "build_optimizer", "random_state", "run_chunks"),
+    *("set_random_state", "value_and_grad", "vjp"),
     *("count_replicas", "divides", "encodes_alone", "gather", "gather_numbers", "is_part"),
     *("replicas", "share"),
     # Documented for users in `trainers`.

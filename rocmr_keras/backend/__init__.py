@@ -2,8 +2,9 @@
 
 It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `build_optimizer`, `discard_updates`,
 `random_state`, `set_random_state` and `UNROLLED_STEPS`, the longest attack that is faster unrolled
-than looped; `draw_rows` and `part_of_batch` for a batch of which some rows are elsewhere; and what
-several devices need, see `devices`. The file of the active Keras backend is chosen once, at import.
+than looped; `draw_rows`, `in_chunks` and `part_of_batch` for a batch of which some rows are
+elsewhere; and what several devices need, see `devices`. The file of the active Keras backend is
+chosen once, at import.
 """
 
 import keras
@@ -19,6 +20,7 @@ from rocmr_keras.backend.devices import on_devices
 from rocmr_keras.backend.devices import process
 from rocmr_keras.backend.devices import replicas
 from rocmr_keras.backend.devices import share
+from rocmr_keras.backend.row_chunks import in_chunks
 from rocmr_keras.backend.rows import draw_rows
 from rocmr_keras.backend.rows import part_of_batch
 from rocmr_keras.backend.scope import discard_updates
@@ -66,6 +68,7 @@ __all__ = [
     "encodes_alone",
     "gather",
     "gather_numbers",
+    "in_chunks",
     "is_part",
     "on_devices",
     "part_of_batch",

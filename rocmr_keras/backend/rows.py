@@ -17,15 +17,18 @@ _local = _Local()
 
 
 @contextlib.contextmanager
-def part_of_batch(total, first):
+def part_of_batch(total, first, draws=None):
     """Says that the rows at hand are some of a batch, for what is drawn inside.
 
     Args:
         total: Integer or scalar tensor, rows of the whole batch on this device.
         first: Integer or scalar tensor, the place of the first row at hand.
+        draws: List that the first of several parts fills with what it draws for the whole
+            batch, each with its seed, and that the others read in the same order, or `None`:
+            each part draws. Defaults to `None`.
     """
     before = _local.parts
-    _local.parts = (*before, (total, first))
+    _local.parts = (*before, (total, first, draws, iter(draws) if draws else None))
     try:
         yield
     finally:
@@ -44,10 +47,16 @@ def draw_rows(draw, shape, **options):
         Tensor of that shape.
     """
     count, *rest = shape
-    local, first = _local.parts[-1] if _local.parts else (count, 0)
-    total, before = replicas(local)
-    if total is count:
-        return draw(shape, **options)
-    drawn = draw((total, *rest), **options)
+    local, first, draws, drawn_before = _local.parts[-1] if _local.parts else (count, 0, None, None)
+    if drawn_before is not None:
+        # Devices are asked once: in the loop of the other parts they could not be.
+        drawn, _, before = next(drawn_before)
+    else:
+        total, before = replicas(local)
+        if total is count:
+            return draw(shape, **options)
+        drawn = draw((total, *rest), **options)
+        if draws is not None:
+            draws.append((drawn, options.get("seed"), before))
     start = (before + first, *(0 for _ in rest))
     return keras.ops.slice(drawn, start, shape)

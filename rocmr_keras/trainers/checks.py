@@ -77,6 +77,16 @@ def check_frozen(terms, model):
         )
 
 
+def check_chunk_size(chunk_size):
+    """Refuses a number of rows that is none."""
+    is_count = isinstance(chunk_size, int) and not isinstance(chunk_size, bool) and chunk_size > 0
+    if chunk_size is not None and not is_count:
+        raise ValueError(
+            "`chunk_size` must be a positive integer or None. Received: "
+            f"chunk_size={chunk_size!r}. Pass the number of pairs that memory holds, e.g. 64."
+        )
+
+
 def check_batch(data, batch, others):
     """Refuses data that is not one dict, or lacks what a batch must hold."""
     if not isinstance(batch, dict) or any(other is not None for other in others):

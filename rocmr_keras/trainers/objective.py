@@ -1,5 +1,6 @@
 """The training objective: from the views of a batch to one number."""
 
+import keras
 from keras import ops
 
 from rocmr_keras.trainers.terms import VIEWS
@@ -19,7 +20,7 @@ def positives(ids, others=None):
     return ops.expand_dims(ids, 1) == (ids if others is None else others)
 
 
-def total_loss(model, terms, retrieval_loss, ids, views):
+def total_loss(model, terms, retrieval_loss, ids, views, one_by_one=False):
     """Adds up the weighted terms.
 
     Args:
@@ -28,12 +29,18 @@ def total_loss(model, terms, retrieval_loss, ids, views):
         retrieval_loss: Callable, see `rocmr_keras.losses`.
         ids: Integer tensor `(batch,)`, equal ones of pairs that match.
         views: Dict, what `RoCMR` gives for a batch, and its reference embeddings.
+        one_by_one: Boolean, whether the similarities of each retrieval term are computed by
+            themselves, and again in the backward pass, which takes a fraction of the memory
+            where the batch is large. Not where there is a consistency term, which compares
+            them. Defaults to `False`.
 
     Returns:
         Scalar float tensor.
     """
     total = 0.0
-    if terms.retrieves():
+    if terms.retrieves() and one_by_one and not terms.consistency:
+        total += _retrieval_one_by_one(model, terms, retrieval_loss, positives(ids), views)
+    elif terms.retrieves():
         blocks = _similarity_blocks(model, terms, views)
         total += _retrieval(model, terms, retrieval_loss, positives(ids), blocks)
         if terms.consistency:
@@ -50,6 +57,18 @@ def _retrieval(model, terms, retrieval_loss, own, blocks):
     for weight, *pair in terms.blocks():
         if weight and tuple(pair) in blocks:
             total += weight * retrieval_loss(blocks[tuple(pair)], own, scale, bias)
+    return total
+
+
+def _retrieval_one_by_one(model, terms, retrieval_loss, own, views):
+    def term(rows, columns, scale, bias):
+        return retrieval_loss(model.similarity(rows, columns), own, scale, bias)
+
+    head = [ops.convert_to_tensor(each) for each in (model.scale(), model.bias())]
+    total = 0.0
+    for weight, *pair in terms.blocks():
+        if weight and all(name in views for name in pair):
+            total += weight * keras.remat(term)(*(views[name] for name in pair), *head)
     return total
 
 

@@ -62,6 +62,9 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
         non_finite: `"stop"` or `"skip"`, what follows a step whose loss, or a weight after it,
             is not finite. `fit` ends with the number of the step and its examples, or undoes
             the step, says so and goes on. Defaults to `"stop"`.
+        chunk_size: Integer, the most pairs that are attacked and encoded at a time, for
+            batches larger than memory, or `None`, all. The step is that of the whole batch,
+            and costs one more forward pass. Dropout draws other masks. Defaults to `None`.
 
     Call arguments:
         batch: Dict with `images` float `(batch, height, width, channels)` in [0, 1],
@@ -79,7 +82,9 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
         ValueError: If the terms need an attack that is not given, an attack does
             not fit its side or does not start at random where it must, the reference
             shares weights with the model, weights are trainable that the terms do
-            not train, or `non_finite` is unknown.
+            not train, `non_finite` is unknown, or `chunk_size` is not positive. In a step
+            with `chunk_size`, if batch normalisation is not frozen: live statistics of
+            chunks would be another objective.
 
     Example:
 
@@ -96,6 +101,8 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
     Reference:
         - Zhang, Sun and Zhao, 2022, "Robust Cross-Modal Retrieval by Adversarial
           Training", IJCNN
+        - [Gao et al., 2021](https://arxiv.org/abs/2101.06983), "Scaling Deep Contrastive
+          Learning Batch Size under Memory Limited Setup", of which `chunk_size` is a form
     """
 
     encode_frozen_once = True
@@ -110,6 +117,7 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
         attack_objective=None,
         reference=None,
         non_finite="stop",
+        chunk_size=None,
         **kwargs,
     ):
         # Under a mixed policy Keras would else cast images to half precision on entry;
@@ -130,6 +138,8 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
         check_non_finite(non_finite)
         self.non_finite = non_finite
         self.undoes_steps = non_finite == "skip"
+        checks.check_chunk_size(chunk_size)
+        self.chunk_size = chunk_size
         self._stretch = streams.Stretch()
         self.recall_tracker = keras.metrics.Mean(name="recall_at_1")
         self.adversarial_recall_tracker = keras.metrics.Mean(name="adversarial_recall_at_1")
@@ -188,14 +198,15 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
         """Returns the batch with adversarial views and what they are compared with."""
         batch = dict(self._unpack(data))
         check_rows(batch)
-        batch |= views.refer(self.reference, self.terms, batch)
+        batch |= views.refer(self.reference, self.terms, batch, self.chunk_size)
         attacks = {
             side: attack
             for side, attack in self._attacks().items()
             if attack and (not training or self.terms.attacks(side))
         }
         climbed = {side: self._attack_objective(side) for side in attacks}
-        return views.perturb(self.dual_encoder, attacks, climbed, batch, self.terms.text_first)
+        options = {"text_first": self.terms.text_first, "chunk_size": self.chunk_size}
+        return views.perturb(self.dual_encoder, attacks, climbed, batch, **options)
 
     def call(self, batch, training=False):
         constant = training and self.terms.constant_clean_images
@@ -204,14 +215,17 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
             known = constant and view == "image_embeddings"
             return not known and (not training or self.terms.uses(view))
 
-        found = views.encode_views(self.dual_encoder, self.terms, batch, encodes, training)
+        parts = self.dual_encoder, self.terms, batch
+        found = views.encode_views(*parts, encodes, training, self.chunk_size)
         if constant:
             found["image_embeddings"] = ops.stop_gradient(batch["clean_image_embeddings"])
         return found
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         parts = self.dual_encoder, self.terms, self.retrieval_loss
-        total = objective.total_loss(*parts, *gather_embeddings(x, y_pred))
+        compared = gather_embeddings(x, y_pred)
+        by_chunks = self.chunk_size is not None
+        total = objective.total_loss(*parts, *compared, one_by_one=by_chunks)
         # What towers give to `add_loss` may be in half precision.
         for extra in self.losses:
             total += ops.cast(extra, total.dtype)
@@ -289,6 +303,7 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
                 "attack_objective": serialize(self.attack_objective),
                 "reference": serialize(self.reference),
                 "non_finite": self.non_finite,
+                "chunk_size": self.chunk_size,
             }
         )
         return config

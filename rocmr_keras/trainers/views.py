@@ -3,38 +3,54 @@
 from rocmr_keras.attacks import Goal
 from rocmr_keras.attacks import Target
 from rocmr_keras.attacks import encode_adversarial_texts
-from rocmr_keras.attacks.objectives import rival_mass
 from rocmr_keras.backend import discard_updates
 from rocmr_keras.backend import gather
+from rocmr_keras.backend import in_chunks
 from rocmr_keras.layers import l2_normalize
+from rocmr_keras.trainers.chunks import attack_chunks
+from rocmr_keras.trainers.chunks import encode_chunks
+from rocmr_keras.trainers.chunks import rivals
 from rocmr_keras.trainers.gathering import identities
 from rocmr_keras.trainers.objective import positives
 
 
-def refer(reference, terms, batch):
+def refer(reference, terms, batch, chunk_size=None):
     """Returns the reference's embeddings of the clean batch, as far as terms need them.
 
     Args:
         reference: A frozen `DualEncoder`, or `None` where no term needs it.
         terms: A `Terms`.
         batch: Batch dict.
+        chunk_size: Integer, rows that are encoded at a time. Defaults to `None`, all.
 
     Returns:
         Dict of float tensors `(batch, dim)`, not normalised.
     """
-    found, options = {}, {"training": False, "normalize": False}
-    with discard_updates():
+    options = {"training": False, "normalize": False}
+
+    def encode(rows):
+        found = {}
         if terms.refers("images"):
-            images = reference.encode_images(batch["images"], **options)
+            images = reference.encode_images(rows["images"], **options)
             found["reference_image_embeddings"] = images
         if terms.refers("texts"):
-            tokens = batch["token_ids"], batch["padding_mask"]
+            tokens = rows["token_ids"], rows["padding_mask"]
             texts = reference.encode_texts(*tokens, **options)
             found["reference_text_embeddings"] = texts
-    return found
+        return found
+
+    return _constants(encode, batch, chunk_size)
 
 
-def perturb(model, attacks, objectives, batch, text_first=False):
+def _constants(encode, batch, chunk_size):
+    def discarding(rows):
+        with discard_updates():
+            return encode(rows)
+
+    return in_chunks(discarding, batch, chunk_size)
+
+
+def perturb(model, attacks, objectives, batch, text_first=False, chunk_size=None):
     """Runs the attacks.
 
     Args:
@@ -45,6 +61,8 @@ def perturb(model, attacks, objectives, batch, text_first=False):
         batch: Batch dict, with what `refer` gives.
         text_first: Boolean, whether images are attacked against the adversarial texts.
             Defaults to `False`.
+        chunk_size: Integer, rows that are encoded and attacked at a time. Defaults to
+            `None`, all.
 
     Returns:
         The batch dict with the adversarial views, and with the clean embeddings where
@@ -52,19 +70,21 @@ def perturb(model, attacks, objectives, batch, text_first=False):
     """
     batch, recorded = dict(batch), {}
     if any(objectives[side] is not None for side in attacks):
-        recorded = _record(model, attacks, objectives, batch)
-        batch |= _encode_clean(model, batch, recorded)
+        # A recording would keep what all chunks compute.
+        recorded = _record(model, attacks, objectives, batch) if chunk_size is None else {}
+        batch |= _constants(lambda rows: _encode_clean(model, rows, recorded), batch, chunk_size)
     if "texts" in attacks:
         images = batch.get("clean_image_embeddings")
-        goal = _goal(model, "texts", objectives["texts"], batch, images, recorded)
-        batch |= attacks["texts"].perturb(model, batch, goal)
+        goal = _goal(model, "texts", objectives["texts"], batch, images, recorded, chunk_size)
+        batch |= attack_chunks(attacks["texts"], model, batch, goal, chunk_size)
     if "images" in attacks:
         texts = batch.get("clean_text_embeddings")
         if text_first and "texts" in attacks:
-            with discard_updates():
-                texts = encode_adversarial_texts(model, batch)
-        goal = _goal(model, "images", objectives["images"], batch, texts, recorded)
-        batch |= attacks["images"].perturb(model, batch, goal)
+            texts = _constants(
+                lambda rows: {"texts": encode_adversarial_texts(model, rows)}, batch, chunk_size
+            )["texts"]
+        goal = _goal(model, "images", objectives["images"], batch, texts, recorded, chunk_size)
+        batch |= attack_chunks(attacks["images"], model, batch, goal, chunk_size)
     return batch
 
 
@@ -80,15 +100,14 @@ def _record(model, attacks, objectives, batch):
 
 
 def _encode_clean(model, batch, recorded):
-    with discard_updates():
-        if not recorded:
-            clean = model(batch, training=False)
-        else:
-            clean = {
-                name: function(*inputs, training=False)
-                for name, (function, inputs) in _clean_encoders(model, batch).items()
-                if f"{name.partition('_')[0]}s" not in recorded
-            }
+    if not recorded:
+        clean = model(batch, training=False)
+    else:
+        clean = {
+            name: function(*inputs, training=False)
+            for name, (function, inputs) in _clean_encoders(model, batch).items()
+            if f"{name.partition('_')[0]}s" not in recorded
+        }
     for side, encoding in recorded.items():
         clean[f"{side[:-1]}_embeddings"] = encoding.embeddings
     return {f"clean_{name}": clean[name] for name in ("image_embeddings", "text_embeddings")}
@@ -105,7 +124,7 @@ def _clean_encoders(model, batch):
     return {"image_embeddings": images, "text_embeddings": texts}
 
 
-def _goal(model, side, objective, batch, gallery, recorded):
+def _goal(model, side, objective, batch, gallery, recorded, chunk_size):
     ids, name = identities(batch), f"{side[:-1]}_embeddings"
     everyone = gather(ids)
     own = positives(ids, everyone)
@@ -119,12 +138,12 @@ def _goal(model, side, objective, batch, gallery, recorded):
         scale=model.scale(),
         clean=clean,
         symmetric=True,
-        rivals=rival_mass(gather(clean), gallery, positives(everyone), model.scale()),
+        rivals=rivals(gather(clean), gallery, everyone, model.scale(), chunk_size),
     )
     return Goal(target, objective, recorded=recorded.get(side))
 
 
-def encode_views(model, terms, batch, encodes, training):
+def encode_views(model, terms, batch, encodes, training, chunk_size=None):
     """Encodes the views of a perturbed batch.
 
     Args:
@@ -135,10 +154,19 @@ def encode_views(model, terms, batch, encodes, training):
             a side whose tower is frozen.
         encodes: Callable from the name of clean embeddings to whether it is wanted.
         training: Boolean.
+        chunk_size: Integer, rows that are encoded at a time. Defaults to `None`, all.
 
     Returns:
         Dict of float tensors `(batch, dim)` by view.
     """
+
+    def encode(rows):
+        return _encode_views(model, terms, rows, encodes, training)
+
+    return encode_chunks(encode, model, batch, chunk_size)
+
+
+def _encode_views(model, terms, batch, encodes, training):
     # Two passes for clean and adversarial, not one of twice the size: faster on
     # CPUs, and their batch statistics stay apart.
     clean = _clean_encoders(model, batch)

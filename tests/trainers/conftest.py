@@ -41,6 +41,12 @@ def compile_options(is_compiled):
 
 
 @pytest.fixture(scope="session")
+def is_quicker_eagerly():
+    """Whether one step takes less time eagerly than compiled: JAX compiles each operation."""
+    return keras.config.backend() != "jax"
+
+
+@pytest.fixture(scope="session")
 def make_batch():
     """Pairs that can be learnt: a caption's words go with the brightness of its image."""
 

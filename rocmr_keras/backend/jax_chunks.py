@@ -1,0 +1,44 @@
+import jax
+from jax import numpy as jnp
+
+# What is drawn inside of a loop, or of what is computed again, cannot be read outside: the first
+# chunk is traced once for its draws. XLA drops what else it computes.
+DRAWS_BEFORE = True
+
+
+def run_chunks(run, total, size, state, weights):
+    """Runs a function on one chunk of a batch after another, and on each again to go back.
+
+    Args:
+        run: Callable `(first, count, state, weights) -> (outputs, state)`, where the outputs
+            are a list of tensors `(count, ...)`.
+        total: Integer, or on TensorFlow a scalar tensor, the rows of the batch.
+        size: Integer, the rows of each chunk but the first.
+        state: List of tensors that the first chunk begins with.
+        weights: List of tensors by which the outputs are differentiated. Without any, they
+            are constants.
+
+    Returns:
+        Tuple of outputs `(total, ...)` and the state after the last chunk.
+    """
+
+    def chunk(first, count, state):
+        return run(first, count, state, weights)
+
+    if weights:
+        chunk = jax.checkpoint(chunk, static_argnums=1)
+    odd = total % size
+    # Compiling takes as long as for one chunk where all have one size.
+    first, state = chunk(0, odd, state) if odd else (None, state)
+
+    def advance(state, start):
+        found, state = chunk(start, size, state)
+        return state, found
+
+    starts = jnp.arange(odd, total, size)
+    if odd:
+        # XLA would else begin with the loop before the first chunk is done.
+        starts, first = jax.lax.optimization_barrier((starts, first))
+    state, found = jax.lax.scan(advance, state, starts)
+    found = [each.reshape(-1, *each.shape[2:]) for each in found]
+    return ([jnp.concatenate(pair) for pair in zip(first, found)] if odd else found), state

@@ -1,0 +1,120 @@
+"""A function of a batch, run on some rows at a time."""
+
+import keras
+from keras import ops
+
+from rocmr_keras.backend.rows import part_of_batch
+
+if keras.config.backend() == "tensorflow":
+    from rocmr_keras.backend.tensorflow_chunks import DRAWS_BEFORE
+    from rocmr_keras.backend.tensorflow_chunks import run_chunks
+elif keras.config.backend() == "jax":
+    from rocmr_keras.backend.jax_chunks import DRAWS_BEFORE
+    from rocmr_keras.backend.jax_chunks import run_chunks
+else:
+    from rocmr_keras.backend.torch_chunks import DRAWS_BEFORE
+    from rocmr_keras.backend.torch_chunks import run_chunks
+
+
+def in_chunks(function, batch, size, state=(), model=None):
+    """Runs a function of independent rows on a few of them at a time.
+
+    The first chunk may be smaller, the others run in one loop, so that compiling takes as long
+    for many as for two. What is drawn by `draw_rows` is drawn once, for the whole batch.
+
+    Args:
+        function: Callable from a dict of tensors `(rows, ...)` to such a dict. A row of what
+            it returns depends on that row alone.
+        batch: Dict of tensors `(batch, ...)`.
+        size: Integer, the most rows of a chunk, or `None`: all rows at once.
+        state: Variables that the function may write to. Each chunk goes on from what the one
+            before has left. Defaults to none.
+        model: Keras layer by whose weights the result is differentiated: nothing that a chunk
+            computes is kept, it is computed again in the backward pass. Defaults to `None`: a
+            constant.
+
+    Returns:
+        Dict of tensors `(batch, ...)`.
+
+    Raises:
+        ValueError: If the function writes to another variable, such as batch statistics, or
+            a layer calls `add_loss`.
+    """
+    total = ops.shape(next(iter(batch.values())))[0]
+    if size is None or isinstance(total, int) and total <= size:
+        return function(batch)
+    # Not read inside: a chunk that runs again sees what it saw before.
+    weights = model.trainable_variables if model else []
+    others = _without(model.variables, [*weights, *state]) if model else []
+    constants = [(variable, _value(variable)) for variable in others]
+    draws, names = [], []
+
+    def run(first, count, state_values, weight_values):
+        rows = {name: _take(value, first, count) for name, value in batch.items()}
+        mapping = [*constants, *zip(weights, weight_values), *zip(state, state_values)]
+        with part_of_batch(total, first, draws), _ChunkScope(mapping, state) as scope:
+            found = function(rows)
+        _check_losses(scope.losses)
+        names[:] = found
+        return list(found.values()), [scope.get_current_value(each) for each in state]
+
+    # The product copies: `assign` would change the value itself on some backends.
+    before = [ops.convert_to_tensor(variable) * 1 for variable in state]
+    values = [_value(variable) for variable in weights]
+    if DRAWS_BEFORE:
+        _, after = run(0, min(size, total), before, values)
+        seeds = {id(seed.state) for _, seed, _ in draws if hasattr(seed, "state")}
+        states = zip(state, before, after)
+        before = [new if id(each) in seeds else old for each, old, new in states]
+    outputs, after = run_chunks(run, total, size, before, values)
+    for variable, value in zip(state, after):
+        variable.assign(value)
+    return dict(zip(names, outputs))
+
+
+class _ChunkScope(keras.StatelessScope):
+    """Sees the values of the surrounding scope, and refuses writes to what is no state."""
+
+    def __init__(self, mapping, state):
+        super().__init__(mapping, collect_losses=True, initialize_variables=False)
+        self._written = {id(variable) for variable in state}
+
+    def __enter__(self):
+        super().__enter__()
+        if self.original_scope is not None:
+            self.state_mapping = {**self.original_scope.state_mapping, **self.state_mapping}
+        return self
+
+    def add_update(self, update):
+        if id(update[0]) not in self._written:
+            raise ValueError(
+                "A chunk must not depend on the others, as batch statistics do. Received: a "
+                f"layer that writes to {update[0].path}. Freeze batch normalisation with "
+                "`model.freeze(batch_norm=True)`, use group normalisation, or leave "
+                "`chunk_size` out."
+            )
+        super().add_update(update)
+
+
+def _check_losses(losses):
+    if losses:
+        raise ValueError(
+            "A loss that a layer adds to the step may be a mean over the batch, which chunks "
+            f"do not know. Received: {len(losses)} from `add_loss`. Use regularizers of "
+            "weights, or leave `chunk_size` out."
+        )
+
+
+def _value(variable):
+    # Not the variable itself: TensorFlow would differentiate by it twice.
+    return ops.reshape(variable, variable.shape)
+
+
+def _take(rows, first, count):
+    rest = ops.shape(rows)[1:]
+    return ops.slice(rows, (first, *(0 for _ in rest)), (count, *rest))
+
+
+def _without(variables, others):
+    known = {id(variable) for variable in others}
+    return [variable for variable in variables if id(variable) not in known]
