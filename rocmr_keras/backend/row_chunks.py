@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from rocmr_keras.backend.rows import part_of_batch
+from rocmr_keras.backend.row_draws import part_of_batch
 
 if keras.config.backend() == "tensorflow":
     from rocmr_keras.backend.tensorflow_chunks import DRAWS_BEFORE

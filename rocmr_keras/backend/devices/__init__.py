@@ -9,38 +9,38 @@ import keras
 from rocmr_keras.backend.devices.across import across_devices
 
 if keras.config.backend() == "tensorflow":
-    from rocmr_keras.backend.devices.tensorflow import count_replicas
-    from rocmr_keras.backend.devices.tensorflow import divides
-    from rocmr_keras.backend.devices.tensorflow import encodes_alone
-    from rocmr_keras.backend.devices.tensorflow import gather
-    from rocmr_keras.backend.devices.tensorflow import gather_numbers
-    from rocmr_keras.backend.devices.tensorflow import is_part
-    from rocmr_keras.backend.devices.tensorflow import on_devices
-    from rocmr_keras.backend.devices.tensorflow import process
-    from rocmr_keras.backend.devices.tensorflow import replicas
-    from rocmr_keras.backend.devices.tensorflow import share
+    from rocmr_keras.backend.devices.tensorflow_devices import count_replicas
+    from rocmr_keras.backend.devices.tensorflow_devices import divides
+    from rocmr_keras.backend.devices.tensorflow_devices import encodes_alone
+    from rocmr_keras.backend.devices.tensorflow_devices import gather
+    from rocmr_keras.backend.devices.tensorflow_devices import gather_numbers
+    from rocmr_keras.backend.devices.tensorflow_devices import is_part
+    from rocmr_keras.backend.devices.tensorflow_devices import on_devices
+    from rocmr_keras.backend.devices.tensorflow_devices import process
+    from rocmr_keras.backend.devices.tensorflow_devices import replicas
+    from rocmr_keras.backend.devices.tensorflow_devices import share
 elif keras.config.backend() == "jax":
-    from rocmr_keras.backend.devices.jax import count_replicas
-    from rocmr_keras.backend.devices.jax import divides
-    from rocmr_keras.backend.devices.jax import encodes_alone
-    from rocmr_keras.backend.devices.jax import gather
-    from rocmr_keras.backend.devices.jax import gather_numbers
-    from rocmr_keras.backend.devices.jax import is_part
-    from rocmr_keras.backend.devices.jax import on_devices
-    from rocmr_keras.backend.devices.jax import process
-    from rocmr_keras.backend.devices.jax import replicas
-    from rocmr_keras.backend.devices.jax import share
+    from rocmr_keras.backend.devices.jax_devices import count_replicas
+    from rocmr_keras.backend.devices.jax_devices import divides
+    from rocmr_keras.backend.devices.jax_devices import encodes_alone
+    from rocmr_keras.backend.devices.jax_devices import gather
+    from rocmr_keras.backend.devices.jax_devices import gather_numbers
+    from rocmr_keras.backend.devices.jax_devices import is_part
+    from rocmr_keras.backend.devices.jax_devices import on_devices
+    from rocmr_keras.backend.devices.jax_devices import process
+    from rocmr_keras.backend.devices.jax_devices import replicas
+    from rocmr_keras.backend.devices.jax_devices import share
 else:
-    from rocmr_keras.backend.devices.torch import count_replicas
-    from rocmr_keras.backend.devices.torch import divides
-    from rocmr_keras.backend.devices.torch import encodes_alone
-    from rocmr_keras.backend.devices.torch import gather
-    from rocmr_keras.backend.devices.torch import gather_numbers
-    from rocmr_keras.backend.devices.torch import is_part
-    from rocmr_keras.backend.devices.torch import on_devices
-    from rocmr_keras.backend.devices.torch import process
-    from rocmr_keras.backend.devices.torch import replicas
-    from rocmr_keras.backend.devices.torch import share
+    from rocmr_keras.backend.devices.torch_devices import count_replicas
+    from rocmr_keras.backend.devices.torch_devices import divides
+    from rocmr_keras.backend.devices.torch_devices import encodes_alone
+    from rocmr_keras.backend.devices.torch_devices import gather
+    from rocmr_keras.backend.devices.torch_devices import gather_numbers
+    from rocmr_keras.backend.devices.torch_devices import is_part
+    from rocmr_keras.backend.devices.torch_devices import on_devices
+    from rocmr_keras.backend.devices.torch_devices import process
+    from rocmr_keras.backend.devices.torch_devices import replicas
+    from rocmr_keras.backend.devices.torch_devices import share
 
 __all__ = [
     "across_devices",
