@@ -9,38 +9,38 @@ import keras
 from rocmr_keras.backend.devices.across import across_devices
 
 if keras.config.backend() == "tensorflow":
-    from rocmr_keras.backend.devices.tensorflow_devices import count_replicas
-    from rocmr_keras.backend.devices.tensorflow_devices import divides
-    from rocmr_keras.backend.devices.tensorflow_devices import encodes_alone
-    from rocmr_keras.backend.devices.tensorflow_devices import gather
-    from rocmr_keras.backend.devices.tensorflow_devices import gather_numbers
-    from rocmr_keras.backend.devices.tensorflow_devices import is_part
-    from rocmr_keras.backend.devices.tensorflow_devices import on_devices
-    from rocmr_keras.backend.devices.tensorflow_devices import process
-    from rocmr_keras.backend.devices.tensorflow_devices import replicas
-    from rocmr_keras.backend.devices.tensorflow_devices import share
+    from rocmr_keras.backend.devices.mirrored import count_replicas
+    from rocmr_keras.backend.devices.mirrored import divides
+    from rocmr_keras.backend.devices.mirrored import encodes_alone
+    from rocmr_keras.backend.devices.mirrored import gather
+    from rocmr_keras.backend.devices.mirrored import gather_numbers
+    from rocmr_keras.backend.devices.mirrored import is_part
+    from rocmr_keras.backend.devices.mirrored import on_devices
+    from rocmr_keras.backend.devices.mirrored import process
+    from rocmr_keras.backend.devices.mirrored import replicas
+    from rocmr_keras.backend.devices.mirrored import share
 elif keras.config.backend() == "jax":
-    from rocmr_keras.backend.devices.jax_devices import count_replicas
-    from rocmr_keras.backend.devices.jax_devices import divides
-    from rocmr_keras.backend.devices.jax_devices import encodes_alone
-    from rocmr_keras.backend.devices.jax_devices import gather
-    from rocmr_keras.backend.devices.jax_devices import gather_numbers
-    from rocmr_keras.backend.devices.jax_devices import is_part
-    from rocmr_keras.backend.devices.jax_devices import on_devices
-    from rocmr_keras.backend.devices.jax_devices import process
-    from rocmr_keras.backend.devices.jax_devices import replicas
-    from rocmr_keras.backend.devices.jax_devices import share
+    from rocmr_keras.backend.devices.arrays import count_replicas
+    from rocmr_keras.backend.devices.arrays import divides
+    from rocmr_keras.backend.devices.arrays import encodes_alone
+    from rocmr_keras.backend.devices.arrays import gather
+    from rocmr_keras.backend.devices.arrays import gather_numbers
+    from rocmr_keras.backend.devices.arrays import is_part
+    from rocmr_keras.backend.devices.arrays import on_devices
+    from rocmr_keras.backend.devices.arrays import process
+    from rocmr_keras.backend.devices.arrays import replicas
+    from rocmr_keras.backend.devices.arrays import share
 else:
-    from rocmr_keras.backend.devices.torch_devices import count_replicas
-    from rocmr_keras.backend.devices.torch_devices import divides
-    from rocmr_keras.backend.devices.torch_devices import encodes_alone
-    from rocmr_keras.backend.devices.torch_devices import gather
-    from rocmr_keras.backend.devices.torch_devices import gather_numbers
-    from rocmr_keras.backend.devices.torch_devices import is_part
-    from rocmr_keras.backend.devices.torch_devices import on_devices
-    from rocmr_keras.backend.devices.torch_devices import process
-    from rocmr_keras.backend.devices.torch_devices import replicas
-    from rocmr_keras.backend.devices.torch_devices import share
+    from rocmr_keras.backend.devices.processes import count_replicas
+    from rocmr_keras.backend.devices.processes import divides
+    from rocmr_keras.backend.devices.processes import encodes_alone
+    from rocmr_keras.backend.devices.processes import gather
+    from rocmr_keras.backend.devices.processes import gather_numbers
+    from rocmr_keras.backend.devices.processes import is_part
+    from rocmr_keras.backend.devices.processes import on_devices
+    from rocmr_keras.backend.devices.processes import process
+    from rocmr_keras.backend.devices.processes import replicas
+    from rocmr_keras.backend.devices.processes import share
 
 __all__ = [
     "across_devices",
