@@ -59,9 +59,9 @@ FRAMEWORK_FILES = {
     "backend/tensorflow.py": {"tensorflow"},
     "backend/jax.py": {"jax"},
     "backend/torch.py": {"torch"},
-    "backend/devices/tensorflow.py": {"tensorflow"},
-    "backend/devices/jax.py": {"jax"},
-    "backend/devices/torch.py": {"torch"},
+    "backend/devices/mirrored.py": {"tensorflow"},
+    "backend/devices/arrays.py": {"jax"},
+    "backend/devices/processes.py": {"torch"},
 }
 ROOM_FRAMEWORKS = {
     "data": {"tensorflow", "tensorflow_text", "keras_hub", "grain"},

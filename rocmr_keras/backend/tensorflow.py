@@ -1,8 +1,8 @@
 import tensorflow as tf
 
-from rocmr_keras.backend.devices.tensorflow import check_strategy
-from rocmr_keras.backend.devices.tensorflow import count_replicas
-from rocmr_keras.backend.devices.tensorflow import sum_before_clipping
+from rocmr_keras.backend.devices.mirrored import check_strategy
+from rocmr_keras.backend.devices.mirrored import count_replicas
+from rocmr_keras.backend.devices.mirrored import sum_before_clipping
 from rocmr_keras.backend.finite import changing_variables
 from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates

@@ -1,7 +1,7 @@
 import torch
 
-from rocmr_keras.backend.devices.torch import begin_alike
-from rocmr_keras.backend.devices.torch import is_group
+from rocmr_keras.backend.devices.processes import begin_alike
+from rocmr_keras.backend.devices.processes import is_group
 from rocmr_keras.backend.finite import changing_variables
 from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates

@@ -9,38 +9,38 @@ import keras
 from rocmr_keras.backend.devices.across import across_devices
 
 if keras.config.backend() == "tensorflow":
-    from rocmr_keras.backend.devices.tensorflow import count_replicas
-    from rocmr_keras.backend.devices.tensorflow import divides
-    from rocmr_keras.backend.devices.tensorflow import encodes_alone
-    from rocmr_keras.backend.devices.tensorflow import gather
-    from rocmr_keras.backend.devices.tensorflow import gather_numbers
-    from rocmr_keras.backend.devices.tensorflow import is_part
-    from rocmr_keras.backend.devices.tensorflow import on_devices
-    from rocmr_keras.backend.devices.tensorflow import process
-    from rocmr_keras.backend.devices.tensorflow import replicas
-    from rocmr_keras.backend.devices.tensorflow import share
+    from rocmr_keras.backend.devices.mirrored import count_replicas
+    from rocmr_keras.backend.devices.mirrored import divides
+    from rocmr_keras.backend.devices.mirrored import encodes_alone
+    from rocmr_keras.backend.devices.mirrored import gather
+    from rocmr_keras.backend.devices.mirrored import gather_numbers
+    from rocmr_keras.backend.devices.mirrored import is_part
+    from rocmr_keras.backend.devices.mirrored import on_devices
+    from rocmr_keras.backend.devices.mirrored import process
+    from rocmr_keras.backend.devices.mirrored import replicas
+    from rocmr_keras.backend.devices.mirrored import share
 elif keras.config.backend() == "jax":
-    from rocmr_keras.backend.devices.jax import count_replicas
-    from rocmr_keras.backend.devices.jax import divides
-    from rocmr_keras.backend.devices.jax import encodes_alone
-    from rocmr_keras.backend.devices.jax import gather
-    from rocmr_keras.backend.devices.jax import gather_numbers
-    from rocmr_keras.backend.devices.jax import is_part
-    from rocmr_keras.backend.devices.jax import on_devices
-    from rocmr_keras.backend.devices.jax import process
-    from rocmr_keras.backend.devices.jax import replicas
-    from rocmr_keras.backend.devices.jax import share
+    from rocmr_keras.backend.devices.arrays import count_replicas
+    from rocmr_keras.backend.devices.arrays import divides
+    from rocmr_keras.backend.devices.arrays import encodes_alone
+    from rocmr_keras.backend.devices.arrays import gather
+    from rocmr_keras.backend.devices.arrays import gather_numbers
+    from rocmr_keras.backend.devices.arrays import is_part
+    from rocmr_keras.backend.devices.arrays import on_devices
+    from rocmr_keras.backend.devices.arrays import process
+    from rocmr_keras.backend.devices.arrays import replicas
+    from rocmr_keras.backend.devices.arrays import share
 else:
-    from rocmr_keras.backend.devices.torch import count_replicas
-    from rocmr_keras.backend.devices.torch import divides
-    from rocmr_keras.backend.devices.torch import encodes_alone
-    from rocmr_keras.backend.devices.torch import gather
-    from rocmr_keras.backend.devices.torch import gather_numbers
-    from rocmr_keras.backend.devices.torch import is_part
-    from rocmr_keras.backend.devices.torch import on_devices
-    from rocmr_keras.backend.devices.torch import process
-    from rocmr_keras.backend.devices.torch import replicas
-    from rocmr_keras.backend.devices.torch import share
+    from rocmr_keras.backend.devices.processes import count_replicas
+    from rocmr_keras.backend.devices.processes import divides
+    from rocmr_keras.backend.devices.processes import encodes_alone
+    from rocmr_keras.backend.devices.processes import gather
+    from rocmr_keras.backend.devices.processes import gather_numbers
+    from rocmr_keras.backend.devices.processes import is_part
+    from rocmr_keras.backend.devices.processes import on_devices
+    from rocmr_keras.backend.devices.processes import process
+    from rocmr_keras.backend.devices.processes import replicas
+    from rocmr_keras.backend.devices.processes import share
 
 __all__ = [
     "across_devices",
