@@ -32,6 +32,7 @@ def check_devices(trainer, data, batch_size=None, numbers=None):
     """
     if count_replicas(trainer) > 1:
         _check_layers(trainer.dual_encoder)
+        _check_chunks(trainer.chunk_size)
     for size in _batch_sizes(data, batch_size):
         if not divides(trainer, size):
             raise ValueError(
@@ -86,6 +87,16 @@ def _check_layers(model):
                 _refuse(layer, "draws", "use `rocmr_keras.layers.Dropout`")
             if _normalizes_alone(layer):
                 _refuse(layer, "normalises", "call `model.freeze(batch_norm=True)`")
+
+
+def _check_chunks(chunk_size):
+    # The replicas of one process meet in the graph, and inside of a loop they cannot.
+    if chunk_size is not None and process()[1] == 1:
+        raise ValueError(
+            "Replicas of a `tf.distribute` strategy cannot wait for each other in the loop over "
+            f"chunks. Received: chunk_size={chunk_size}. Leave `chunk_size` out, or train on "
+            "several devices with JAX or PyTorch."
+        )
 
 
 def _draws_alone(layer):

@@ -18,9 +18,12 @@ import rocmr_keras as rk
 
 SIZE = 8
 VOCABULARY = ["[PAD]", "[UNK]", "[START]", "[END]", *"abcdefgh"]
+IN_ONE_GRAPH = keras.config.backend() == "tensorflow"
 #: What is trained: the terms, and what the towers hold.
 CASES = {
     "rocmr": {"terms": "rocmr", "dropout": 0.3},
+    # On TensorFlow chunks are refused.
+    "chunks": {"terms": "mat", "chunk_size": None if IN_ONE_GRAPH else 2},
     "tecoa": {"terms": "tecoa", "normalization": "batch"},
     "fare": {"terms": "fare", "freeze": {"texts": "all", "similarity": True}},
 }
@@ -39,7 +42,9 @@ def make_batches(augment=None):
     return batches.shard(*rk.trainers.process())
 
 
-def make_trainer(terms, dropout=0.0, normalization="none", freeze=None, layer=None):
+def make_trainer(
+    terms, dropout=0.0, normalization="none", freeze=None, layer=None, chunk_size=None
+):
     # On PyTorch dropout draws from the one generator there is.
     keras.utils.set_random_seed(0)
     image_encoder = rk.models.ConvolutionalImageEncoder(
@@ -65,7 +70,7 @@ def make_trainer(terms, dropout=0.0, normalization="none", freeze=None, layer=No
     options = {"num_steps": 1, "keep_best": False, "seed": 1}
     image_attack = rk.attacks.PGD(0.05, **options) if used.attacks("images") else None
     text_attack = rk.attacks.EmbeddingPGD(0.3, **options) if used.attacks("texts") else None
-    trainer = rk.RoCMR(model, image_attack, text_attack, terms=terms)
+    trainer = rk.RoCMR(model, image_attack, text_attack, terms=terms, chunk_size=chunk_size)
     # Steps as long as gradients, clipped: both would differ where a part stood for the whole.
     trainer.compile(keras.optimizers.SGD(0.5, momentum=0.9, global_clipnorm=0.1))
     return trainer
@@ -135,6 +140,8 @@ def refusals():
     odd = {name: array[:1] for name, array in arrays.items()}
     found = {"indivisible": fit(odd), "dropout": fit(odd, layer=keras.layers.Dropout(0.5))}
     found["normalization"] = fit(odd, layer=keras.layers.BatchNormalization())
+    if IN_ONE_GRAPH:
+        found["chunks"] = fit(arrays, chunk_size=2)
     found["evaluation"] = refusal(
         lambda: rk.attacks.QueryEncoder(make_trainer("standard"), "images")
     )

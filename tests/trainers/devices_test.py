@@ -18,6 +18,7 @@ OF_REPLICAS = {
     "indivisible": INDIVISIBLE,
     "dropout": "draws by the rows of one device",
     "normalization": "normalises by the rows of one device",
+    "chunks": "cannot wait for each other in the loop over chunks",
     "evaluation": "Evaluation runs on one device",
 }
 OF_PROCESSES = {
@@ -55,7 +56,7 @@ def figures(folder):
         return dict(file)
 
 
-@pytest.mark.parametrize("case", ["rocmr", "tecoa", "fare"])
+@pytest.mark.parametrize("case", ["rocmr", "chunks", "tecoa", "fare"])
 def test_two_devices_train_as_one(figures, case):
     for name in ("first", "second", "variables"):
         one, two = figures[f"one/{case}/{name}"], figures[f"two/{case}/{name}"]
