@@ -19,8 +19,8 @@ from rocmr_keras.backend.devices import on_devices
 from rocmr_keras.backend.devices import process
 from rocmr_keras.backend.devices import replicas
 from rocmr_keras.backend.devices import share
-from rocmr_keras.backend.rows import draw_rows
-from rocmr_keras.backend.rows import part_of_batch
+from rocmr_keras.backend.row_draws import draw_rows
+from rocmr_keras.backend.row_draws import part_of_batch
 from rocmr_keras.backend.scope import discard_updates
 
 if keras.config.backend() == "tensorflow":
