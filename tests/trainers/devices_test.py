@@ -19,6 +19,7 @@ OF_REPLICAS = {
     "dropout": "draws by the rows of one device",
     "normalization": "normalises by the rows of one device",
     "evaluation": "Evaluation runs on one device",
+    "accumulation": "cannot accumulate gradients",
 }
 OF_PROCESSES = {
     "dropout": "draws by the rows of one device",
