@@ -145,6 +145,10 @@ def refusals():
     found["evaluation"] = refusal(
         lambda: rk.attacks.QueryEncoder(make_trainer("standard"), "images")
     )
+    if found["evaluation"] != "not refused":
+        trainer = make_trainer("standard")
+        trainer.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
+        found["accumulation"] = refusal(lambda: trainer.fit(make_batches(), verbose=0))
     if count > 1:
         found["no shard"] = fit(make_batches().shard(0, 1))
         found["same rows"] = fit(arrays)

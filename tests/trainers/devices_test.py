@@ -20,6 +20,7 @@ OF_REPLICAS = {
     "normalization": "normalises by the rows of one device",
     "chunks": "cannot wait for each other in the loop over chunks",
     "evaluation": "Evaluation runs on one device",
+    "accumulation": "cannot accumulate gradients",
 }
 OF_PROCESSES = {
     "dropout": "draws by the rows of one device",

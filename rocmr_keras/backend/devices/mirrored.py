@@ -121,10 +121,19 @@ def check_strategy(strategy, spans_devices):
 def sum_before_clipping(optimizer):
     """Has an optimizer look at gradients of all replicas.
 
-    That of Keras clips, accumulates and looks for infinity in those of one replica, and adds them
-    up afterwards. Relies on its private method that does the latter.
+    That of Keras clips, and looks for infinity in, those of one replica, and adds them up
+    afterwards. Relies on its private method that does the latter.
+
+    Raises:
+        ValueError: If it accumulates gradients.
     """
     innermost = getattr(optimizer, "inner_optimizer", optimizer)
+    if innermost.gradient_accumulation_steps:
+        raise ValueError(
+            "Under `tf.distribute.MirroredStrategy` Keras 3 cannot accumulate gradients. Received: "
+            f"gradient_accumulation_steps={innermost.gradient_accumulation_steps}. Leave it out, "
+            "and use a larger `batch_size`."
+        )
     if "apply" in vars(optimizer):
         return
     apply = optimizer.apply
