@@ -64,6 +64,25 @@ def test_compiled_metrics(trainer):
         trainer.fit(make_batch(), verbose=0)
 
 
+def test_no_batches(trainer, colour_split):
+    for data, told in ((None, "x=None"), (colour_split, "x=<Split ")):
+        with pytest.raises(ValueError, match=f"trains on batches. Received: {told}.*data.batches"):
+            trainer.fit(data, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "terms, message",
+    [
+        (["clean"], r"a dict of weights or `Terms`. Received: terms=\['clean'\]"),
+        ({"clean": "1"}, "must be numbers. Received: '1', a str. Write e.g. clean=0.5"),
+        ({"consistency": None, "clean": 1.0}, "must be numbers. Received: None, a NoneType"),
+    ],
+)
+def test_what_are_no_terms(terms, message):
+    with pytest.raises(ValueError, match=message):
+        rk.RoCMR(None, terms=terms)
+
+
 def test_a_misspelt_term():
     with pytest.raises(ValueError, match="Received: 'claen'. Was 'clean' meant?"):
         rk.RoCMR(None, terms={"claen": 1.0})

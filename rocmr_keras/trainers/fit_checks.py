@@ -19,7 +19,7 @@ def check_fit(trainer, arguments):
 
     Raises:
         ValueError: If there are targets, weights of examples or classes, compiled losses or
-            metrics, or an array of training or validation does not fit.
+            metrics, no batches, or an array of training or validation does not fit.
     """
     given = [name for name in _REFUSED if arguments.get(name) is not None]
     compiled = trainer.get_compile_config() or {} if trainer.compiled else {}
@@ -30,6 +30,12 @@ def check_fit(trainer, arguments):
             f"{', '.join(f'`{name}`' for name in given)}. Leave it out; weights and loss are "
             "`terms` and `loss` of the constructor, recall of whole splits is "
             "`rocmr_keras.evaluation.evaluate`."
+        )
+    data = arguments.get("x")
+    if data is None or hasattr(data, "caption_image_ids"):
+        raise ValueError(
+            f"`fit` trains on batches. Received: x={data!r}. Pass for example "
+            "`rocmr_keras.data.batches(split, preprocessor, 64)`, or a dict of arrays."
         )
     for name in ("x", "validation_data"):
         if isinstance(arguments.get(name), dict):

@@ -1,5 +1,6 @@
 import difflib
 import inspect
+from numbers import Real
 
 import keras
 
@@ -91,6 +92,12 @@ class Terms:
 
     def _check(self):
         weights = [weight for weight, *_ in (*self.blocks(), *self.distances())]
+        wrong = [each for each in (*weights, self.consistency) if not isinstance(each, Real)]
+        if wrong:
+            raise ValueError(
+                f"The weights of `Terms` must be numbers. Received: {wrong[0]!r}, a "
+                f"{type(wrong[0]).__name__}. Write e.g. clean=0.5."
+            )
         if min(*weights, self.consistency) < 0 or max(weights) == 0:
             raise ValueError(
                 "The weights of `Terms` must not be negative, and one must be "
@@ -250,7 +257,7 @@ def get(identifier):
     if isinstance(identifier, dict):
         _check_term_names(identifier)
         return Terms(**identifier)
-    if identifier in PRESETS:
+    if isinstance(identifier, str) and identifier in PRESETS:
         return PRESETS[identifier]
     raise ValueError(
         f"`terms` must be one of {sorted(PRESETS)}, a dict of weights or `Terms`. "
