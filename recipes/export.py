@@ -12,6 +12,7 @@ import os
 
 import common_flags
 import numpy as np
+import run_report
 from absl import app
 from absl import flags
 from absl import logging
@@ -87,9 +88,7 @@ def main(_):
     logging.set_verbosity(logging.WARNING)
     if FLAGS.gallery == "folder" and not FLAGS.images:
         raise app.UsageError("--gallery=folder needs --images, the folder.")
-    model = keras.saving.load_model(FLAGS.model)
-    # A file of `keras.callbacks.ModelCheckpoint` is a trainer.
-    model = getattr(model, "dual_encoder", model)
+    model = run_report.load_model(FLAGS.model)
     gallery, queries = build_gallery(model)
     index = FLAGS.index
     if index == "ivf":

@@ -1,4 +1,17 @@
-"""A function of a batch, run on some rows at a time."""
+"""A function of a batch, run on some rows at a time.
+
+Each backend has its `run_chunks(run, total, size, state, weights)`, which runs a function on one
+chunk of a batch after another, and on each again to go back:
+
+- `run(first, count, state, weights)` returns a list of outputs, tensors `(count, ...)`, and the
+  state that it leaves;
+- `total` are the rows of the batch, an integer, or on TensorFlow perhaps a scalar tensor, and
+  `size` the rows of each chunk but the first;
+- `state` is the list of tensors that the first chunk begins with;
+- `weights` are tensors by which the outputs are differentiated; without any they are constants.
+
+It returns the outputs `(total, ...)` and the state after the last chunk.
+"""
 
 import keras
 from keras import ops

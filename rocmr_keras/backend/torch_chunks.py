@@ -6,20 +6,7 @@ DRAWS_BEFORE = False
 
 
 def run_chunks(run, total, size, state, weights):
-    """Runs a function on one chunk of a batch after another, and on each again to go back.
-
-    Args:
-        run: Callable `(first, count, state, weights) -> (outputs, state)`, where the outputs
-            are a list of tensors `(count, ...)`.
-        total: Integer, or on TensorFlow a scalar tensor, the rows of the batch.
-        size: Integer, the rows of each chunk but the first.
-        state: List of tensors that the first chunk begins with.
-        weights: List of tensors by which the outputs are differentiated. Without any, they
-            are constants.
-
-    Returns:
-        Tuple of outputs `(total, ...)` and the state after the last chunk.
-    """
+    """Runs a function on one chunk of a batch after another, see `row_chunks`."""
     odd = (total - 1) % size + 1
     starts = [0, *range(odd, total, size)]
     if weights and torch.is_grad_enabled():

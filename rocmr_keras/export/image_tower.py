@@ -67,26 +67,8 @@ def export_image_tower(model, path, format="onnx", overwrite=False):
     tower(examples["pixels"])
     with new_folder(path, overwrite) as folder:
         file = folder / f"image_tower{_SUFFIXES[format]}"
-        try:
-            with warnings.catch_warnings():
-                # PyTorch warns of each branch of Keras's code that it has not followed.
-                warnings.simplefilter("ignore")
-                tower.export(os.fspath(file), format=format, verbose=False)
-            pixels = examples["pixels"]
-            found = _RUNNERS[format](file, pixels)
-            alone = _RUNNERS[format](file, pixels[:1])
-        except ImportError as error:
-            raise ImportError(
-                f"Writing and checking {format!r} needs a package that is not installed: {error}. "
-                'Run `pip install "rocmr-keras[convert]"`, or choose another `format`.'
-            ) from error
-        except Exception as error:
-            # Converters and runtimes have errors of their own, without a common class.
-            raise ValueError(
-                "`format` must be one that can hold this tower. Received: "
-                f"format={format!r}, which failed: {error}. Choose another format."
-            ) from error
-        found, wanted = np.concatenate([found, alone]), examples["images"]
+        found = _convert_and_run(tower, file, format, examples["pixels"])
+        wanted = examples["images"]
         deviation = float(np.abs(found - np.concatenate([wanted, wanted[:1]])).max())
         if not deviation <= _TOLERANCE:
             raise ValueError(
@@ -95,6 +77,27 @@ def export_image_tower(model, path, format="onnx", overwrite=False):
             )
         write_manifest(pathlib.Path(folder), format_name=format, largest_deviation=deviation)
     return deviation
+
+
+def _convert_and_run(tower, file, format, pixels):
+    """Returns what the converted tower gives for all images, and below for the first alone."""
+    try:
+        with warnings.catch_warnings():
+            # PyTorch warns of each branch of Keras's code that it has not followed.
+            warnings.simplefilter("ignore")
+            tower.export(os.fspath(file), format=format, verbose=False)
+        return np.concatenate([_RUNNERS[format](file, part) for part in (pixels, pixels[:1])])
+    except ImportError as error:
+        raise ImportError(
+            f"Writing and checking {format!r} needs a package that is not installed: {error}. "
+            'Run `pip install "rocmr-keras[convert]"`, or choose another `format`.'
+        ) from error
+    except Exception as error:
+        # Converters and runtimes have errors of their own, without a common class.
+        raise ValueError(
+            "`format` must be one that can hold this tower. Received: "
+            f"format={format!r}, which failed: {error}. Choose another format."
+        ) from error
 
 
 def _run_onnx(file, pixels):
