@@ -7,6 +7,10 @@ embeds all images in a folder and below, writes a gallery (`rocmr_keras.gallery.
 reads it, and `vectors.npy` in it is for anything else), and prints what the query finds.
 `--items=test` embeds a split of the data that the data flags name, `--modality=texts` its
 captions. A run that was killed goes on where it was. `--format=parquet` writes one table.
+
+`--ray_workers=4` embeds in as many processes, which Ray starts and, if one dies, starts again; with
+`--ray_address=auto`, run on a machine of a Ray cluster, they are anywhere in it. Needs the extra
+`ray`, and images that lie under the same path on all machines. The gallery is the same.
 """
 
 import common_flags
@@ -32,6 +36,9 @@ flags.DEFINE_enum("modality", "images", ["images", "texts"], "What of a split is
 flags.DEFINE_enum("format", "npy", ["npy", "parquet"], "A folder of arrays, or one table.")
 flags.DEFINE_integer("batch_size", 64, "Items embedded at a time.")
 flags.DEFINE_float("max_bad_fraction", 0.01, "Share of the images that may be unreadable.")
+flags.DEFINE_integer("ray_workers", 0, "Processes that embed, by Ray; 0: this one.")
+flags.DEFINE_string("ray_address", None, "Of a Ray cluster; by default one is started here.")
+flags.DEFINE_float("ray_gpus", 0, "GPUs of each of these processes.")
 flags.DEFINE_string("query", None, "Text that is searched for at once.")
 flags.DEFINE_integer("k", 5, "How many items are printed for the query.")
 
@@ -45,8 +52,16 @@ def choose_items():
     return FLAGS.images
 
 
+def choose_workers():
+    """Returns who embeds, `None` for this process."""
+    if not FLAGS.ray_workers:
+        return None
+    gpus = FLAGS.ray_gpus
+    return rk.gallery.RayWorkers(FLAGS.ray_workers, FLAGS.ray_address, num_gpus=gpus)
+
+
 def main(_):
-    items = choose_items()
+    items, workers = choose_items(), choose_workers()
     model = run_report.load_model(FLAGS.model)
     gallery = rk.gallery.build_gallery(
         model,
@@ -55,6 +70,7 @@ def main(_):
         FLAGS.batch_size,
         chunk_folder=f"{FLAGS.output}.chunks",
         max_bad_fraction=FLAGS.max_bad_fraction,
+        workers=workers,
     )
     gallery.export_vectors(FLAGS.output, FLAGS.format)
     print(f"{FLAGS.output}: {len(gallery)} items, vectors of {gallery.vectors.shape[1]}.")

@@ -5,6 +5,8 @@ from rocmr_keras.gallery.gallery import Gallery
 from rocmr_keras.gallery.indexes import ExactIndex
 from rocmr_keras.gallery.indexes import Int8Index
 from rocmr_keras.gallery.indexes import InvertedFileIndex
+from rocmr_keras.gallery.listing import list_items
+from rocmr_keras.gallery.ray_workers import RayWorkers
 from rocmr_keras.gallery.shards import merge_top_k
 from rocmr_keras.gallery.shards import search_shards
 from rocmr_keras.gallery.vector_databases import to_faiss
@@ -15,7 +17,9 @@ __all__ = [
     "Gallery",
     "Int8Index",
     "InvertedFileIndex",
+    "RayWorkers",
     "build_gallery",
+    "list_items",
     "merge_top_k",
     "search_shards",
     "to_faiss",

@@ -6,8 +6,8 @@ import numpy as np
 
 from rocmr_keras.data.bad_items import check_share
 from rocmr_keras.data.bad_items import listed
+from rocmr_keras.gallery.embedding import embed_batch
 from rocmr_keras.gallery.encoding import Tower
-from rocmr_keras.gallery.encoding import encode_items
 from rocmr_keras.gallery.finished_batches import FinishedBatches
 from rocmr_keras.gallery.gallery import Gallery
 from rocmr_keras.gallery.listing import list_items
@@ -21,6 +21,7 @@ def build_gallery(
     chunk_folder=None,
     max_bad_fraction=0.01,
     verbose=1,
+    workers=None,
 ):
     """Embeds images or captions for searching.
 
@@ -36,6 +37,8 @@ def build_gallery(
         max_bad_fraction: Float, the share of images that may be unreadable; they are left
             out and named in a warning. Defaults to `0.01`.
         verbose: `1` for a progress bar, `0` for none. Defaults to `1`.
+        workers: `RayWorkers`, processes that embed, also on other machines. Defaults to `None`:
+            this process does.
 
     Returns:
         A `Gallery`. Its ids are those of a `Split`, else positions in `items`; its names are
@@ -56,25 +59,30 @@ def build_gallery(
     _check(model, batch_size)
     items, ids, names = list_items(items, modality)
     finished = FinishedBatches(chunk_folder, model, items, modality, batch_size)
-    tower = Tower(model, modality)
     starts = range(0, len(items), batch_size)
-    bar = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
-    vectors, kept, bad = [], [], []
-    for start in starts:
-        found = finished.read(start)
-        if found is None:
-            batch = items[start : start + batch_size]
-            found = _embed(tower, batch, names[start : start + batch_size], batch_size)
-            finished.write(start, found)
-        vectors.append(found["vectors"])
-        kept += (found["places"] + start).tolist()
-        bad += found["faults"].tolist()
+    found = {start: finished.read(start) for start in starts if finished.has(start)}
+    bad = [fault for part in found.values() for fault in part["faults"].tolist()]
+    jobs = [
+        (start, items[start : start + batch_size], names[start : start + batch_size])
+        for start in starts
+        if start not in found
+    ]
+    embed = _embed_here if workers is None else workers.embed
+    bar = keras.utils.Progbar(len(jobs), verbose=verbose, unit_name="batch")
+    for start, part in embed(model, modality, batch_size, jobs):
+        finished.write(start, part)
+        found[start] = part
+        bad += part["faults"].tolist()
         received = f"{len(bad)} of {len(items)} so far: {listed(bad)}"
         check_share(len(bad), len(items), max_bad_fraction, received)
         bar.add(1)
+    # Workers finish in any order.
+    parts = [found[start] for start in starts]
+    kept = [int(place) + start for start, part in zip(starts, parts) for place in part["places"]]
     if bad:
         warnings.warn(f"Left out {len(bad)} unreadable images: {listed(bad)}.", stacklevel=2)
-    gallery = Gallery(np.concatenate(vectors), ids[kept], [names[place] for place in kept])
+    vectors = np.concatenate([part["vectors"] for part in parts])
+    gallery = Gallery(vectors, ids[kept], [names[place] for place in kept])
     finished.remove()
     return gallery
 
@@ -92,41 +100,7 @@ def _check(model, batch_size):
         )
 
 
-def _embed(tower, batch, names, batch_size):
-    preprocessor = tower.dual_encoder.preprocessor
-    places, faults = list(range(len(batch))), []
-    if tower.modality == "texts":
-        inputs = preprocessor.tokenize(batch)
-    else:
-        places, faults, inputs = _load(preprocessor, batch, names)
-    if not places:
-        # Of no vector the width is not known; the concatenation needs it.
-        inputs = np.zeros((1, *preprocessor.image_size, 3), "float32")
-    vectors = encode_items(tower, inputs, batch_size)[: len(places)]
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        name = names[places[int(np.argmin(finite))]]
-        raise ValueError(
-            "Embeddings must be finite. Received: NaN or infinity for "
-            f"{name[:80]!r}, {np.sum(~finite)} of {len(finite)} in its batch. Check the model's "
-            "weights, and its precision."
-        )
-    return {
-        "vectors": vectors,
-        "places": np.array(places, "int64"),
-        "faults": np.array(faults, str),
-    }
-
-
-def _load(preprocessor, batch, names):
-    try:
-        return list(range(len(batch))), [], preprocessor.load_images(batch)
-    except ValueError:
-        places, faults, pixels = [], [], []
-        for place, (image, name) in enumerate(zip(batch, names)):
-            try:
-                pixels.append(preprocessor.load_images([image])[0])
-                places.append(place)
-            except ValueError as error:
-                faults.append(f"{name}: {error}")
-        return places, faults, np.array(pixels)
+def _embed_here(model, modality, batch_size, jobs):
+    tower = Tower(model, modality)
+    for start, batch, names in jobs:
+        yield start, embed_batch(tower, batch, names, batch_size)

@@ -47,10 +47,12 @@ class FinishedBatches:
         elif json.loads(path.read_text("utf-8")) != job:
             _refuse(folder, "the batches of another model, other items or another batch size")
 
+    def has(self, start):
+        """Whether the batch that begins at `start` is there."""
+        return self.folder is not None and self._path(start).exists()
+
     def read(self, start):
-        """Returns the dict of arrays of the batch that begins at `start`, or `None`."""
-        if self.folder is None or not self._path(start).exists():
-            return None
+        """Returns the dict of arrays of the batch that begins at `start`."""
         with np.load(self._path(start)) as found:
             return dict(found)
 

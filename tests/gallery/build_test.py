@@ -67,7 +67,7 @@ def test_killed_and_taken_up_again(model, folder, tmp_path, monkeypatch, expecte
             raise KeyboardInterrupt
         return encode(tower, inputs, batch_size)
 
-    name = "rocmr_keras.gallery.build.encode_items"
+    name = "rocmr_keras.gallery.embedding.encode_items"
     monkeypatch.setattr(name, dies_at_the_third)
     chunks = tmp_path / "chunks"
     with pytest.raises(KeyboardInterrupt):
@@ -101,7 +101,7 @@ def test_nan_is_refused_and_named(model, folder, monkeypatch):
     def broken(tower, inputs, batch_size):
         return np.where(np.arange(len(inputs)) == 1, np.nan, 1.0)[:, None].astype("float32")
 
-    monkeypatch.setattr("rocmr_keras.gallery.build.encode_items", broken)
+    monkeypatch.setattr("rocmr_keras.gallery.embedding.encode_items", broken)
     with pytest.raises(ValueError, match="must be finite.*0/2.png.*1 of 4"):
         build(model, folder)
 
