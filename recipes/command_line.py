@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "a trained model: recall, clean and attacked",
     "compare": "several runs, in one table and one figure",
     "export": "a SavedModel with a gallery inside",
+    "update": "what a SavedModel searches: images in, others out",
     "serve": "a SavedModel, over REST and gRPC, with a page",
     "pack": "images and captions, decoded once for all runs",
     "embed": "images or captions, as a gallery of vectors",

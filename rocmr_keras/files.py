@@ -143,10 +143,36 @@ def next_version(base):
     Returns:
         String, `base/1`, or one more than the highest number in `base`.
     """
+    return str(pathlib.Path(base) / str(max(_versions(base), default=0) + 1))
+
+
+def latest_version(base):
+    """Returns the path of the version that a server of a folder serves.
+
+    Args:
+        base: Path of the folder of one model.
+
+    Returns:
+        String, the path of the highest number in `base`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    versions = _versions(base)
+    if not versions:
+        raise ValueError(
+            "`base` must hold the folder of a version, such as 1. Received: "
+            f"base={os.fspath(base)!r} without one. Export a model there first."
+        )
+    return str(versions[max(versions)])
+
+
+def _versions(base):
+    """Returns a dict from a number to its path, which may be written with zeros before."""
     base = pathlib.Path(base)
-    names = [path.name for path in base.iterdir()] if base.is_dir() else []
-    numbers = [int(name) for name in names if name.isascii() and name.isdigit()]
-    return str(base / str(max(numbers, default=0) + 1))
+    paths = base.iterdir() if base.is_dir() else []
+    named = [path for path in paths if path.name.isascii() and path.name.isdecimal()]
+    return {int(path.name): path for path in named}
 
 
 def checksums(folder, leave_out=()):

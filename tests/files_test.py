@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from rocmr_keras.export import latest_version
 from rocmr_keras.export import next_version
 from rocmr_keras.files import new_folder
 from rocmr_keras.files import replacing
@@ -12,6 +13,9 @@ def test_next_version(tmp_path):
     for name in ("1", "9", "10", ".11.77.writing", "notes"):
         (tmp_path / name).mkdir()
     assert next_version(tmp_path) == str(tmp_path / "11")
+    assert latest_version(tmp_path) == str(tmp_path / "10")
+    with pytest.raises(ValueError, match="must hold the folder of a version.*/new' without one"):
+        latest_version(tmp_path / "new")
 
 
 def test_whole_or_not_at_all(tmp_path):

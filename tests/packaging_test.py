@@ -14,7 +14,8 @@ import rocmr_keras as rk
 
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPES = ROOT / "recipes"
-COMMANDS = "demo train finetune evaluate compare export serve pack embed".split()
+COMMANDS = "demo train finetune evaluate compare export update serve pack embed".split()
+FLAGS = {"serve": ("dataset", "model_base_path"), "update": ("images", "output", "remove")}
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch", "keras_hub", "grain"}
 
 
@@ -47,7 +48,7 @@ def test_help_shows_the_flags_before_a_framework_is_imported(name):
     result = command(name, "--help", options=("-X", "importtime"))
     loaded = set(re.findall(r"\| +([\w.]+)$", result.stderr, re.MULTILINE))
     assert "absl.flags" in loaded and not loaded & {*FRAMEWORKS, "rocmr_keras"}
-    for flag in ("dataset", "model_base_path" if name == "serve" else "output"):
+    for flag in FLAGS.get(name, ("dataset", "output")):
         assert f"--{flag}:" in result.stdout
 
 

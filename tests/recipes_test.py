@@ -257,6 +257,18 @@ def export_and_verify(folder, data):
     manifest = rk.export.verify(folder / "serving" / "1")
     assert "--epochs=2" in manifest["flags"] and manifest["report"]["run"]["flags"]["epochs"] == 2
     assert [path.name for path in (folder / "serving").iterdir()] == ["1"]
+    update = ["update.py", flags[0], flags[1], f"--images={folder}/more"]
+    (folder / "more").mkdir()
+    for name, pixels in (("test-0", 0), ("new", 200)):
+        Image.fromarray(np.full((24, 24, 3), pixels, "uint8")).save(folder / "more" / f"{name}.png")
+    ids = rk.export.read_gallery(folder / "serving" / "1").ids
+    out = run(*update, f"--remove={ids[1]},{ids[2]}")
+    assert f"{folder}/serving/2: 5 items, 1 embedded, 2 removed since {folder}/serving/1." in out
+    gallery = rk.export.read_gallery(folder / "serving" / "2")
+    assert gallery.names[0] == "test-0.png" and gallery.names[-1] == "new.png"
+    assert gallery.ids.tolist() == [*np.delete(ids, [1, 2]), ids.max() + 1]
+    assert rk.export.verify(folder / "serving" / "2")["gallery"]["index"]["num_cells"] == 2
+    assert "5 items, nothing to change." in run(*update)
 
 
 def pack_and_embed(folder, data):

@@ -4,6 +4,9 @@ from rocmr_keras.export.image_tower import export_image_tower
 from rocmr_keras.export.manifest import verify
 from rocmr_keras.export.options import ExportOptions
 from rocmr_keras.export.saved_model import export_saved_model
+from rocmr_keras.export.update import export_update
+from rocmr_keras.export.update import read_gallery
+from rocmr_keras.files import latest_version
 from rocmr_keras.files import next_version
 from rocmr_keras.gallery import Gallery
 from rocmr_keras.gallery import build_gallery
@@ -14,6 +17,9 @@ __all__ = [
     "build_gallery",
     "export_image_tower",
     "export_saved_model",
+    "export_update",
+    "latest_version",
     "next_version",
+    "read_gallery",
     "verify",
 ]

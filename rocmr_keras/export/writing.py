@@ -45,14 +45,15 @@ def write_saved_model(model, folder, gallery, queries, examples, settings):
         }
     serving = ServingModel(model, settings["dtype"], settings["max_pixels"], gallery, search)
     signatures = serving.signatures(settings["string_inputs"])
-    deviation = _compare(signatures, examples, settings["dtype"])
+    deviation = largest_deviation(signatures, examples)
+    _check_deviation(deviation, settings["dtype"])
     tf.saved_model.save(serving.module, str(folder), signatures=signatures)
     write_manifest(
         folder,
         versions=versions(),
         source_backend=settings["source_backend"],
         weights={"dtype": settings["dtype"], "largest_deviation": deviation},
-        preprocessing=_describe_preprocessing(model.preprocessor, settings),
+        preprocessing=describe_preprocessing(model.preprocessor, settings),
         signatures={name: _describe(function) for name, function in signatures.items()},
         gallery=described,
         flags=settings["flags"],
@@ -60,7 +61,16 @@ def write_saved_model(model, folder, gallery, queries, examples, settings):
     )
 
 
-def _compare(signatures, examples, dtype):
+def largest_deviation(signatures, examples):
+    """Compares an artefact with a model.
+
+    Args:
+        signatures: Mapping from a name to a function of an artefact.
+        examples: What `make_examples` returned for the model.
+
+    Returns:
+        Float, the largest difference of a number in an embedding.
+    """
     tensors = {name: tf.constant(value) for name, value in examples.items()}
     images = signatures["embed_pixels"](pixels=tensors["pixels"])
     texts = signatures["embed_token_ids"](
@@ -68,7 +78,10 @@ def _compare(signatures, examples, dtype):
     )
     found = np.concatenate([images["embeddings"], texts["embeddings"]])
     expected = np.concatenate([examples["images"], examples["texts"]])
-    deviation = float(np.abs(found - expected).max())
+    return float(np.abs(found - expected).max())
+
+
+def _check_deviation(deviation, dtype):
     # Written so that a NaN does not pass.
     if not deviation <= _TOLERANCE[dtype]:
         raise ValueError(
@@ -76,7 +89,6 @@ def _compare(signatures, examples, dtype):
             f"{deviation}, over {_TOLERANCE[dtype]} for dtype={dtype!r}. Look for a layer that "
             "computes something else on TensorFlow or draws at random."
         )
-    return deviation
 
 
 def _measure(search, gallery, queries, name):
@@ -105,7 +117,16 @@ def _measure(search, gallery, queries, name):
     }
 
 
-def _describe_preprocessing(preprocessor, settings):
+def describe_preprocessing(preprocessor, settings):
+    """Returns what the manifest says of a preprocessor.
+
+    Args:
+        preprocessor: `rocmr_keras.data.Preprocessor`.
+        settings: Dict with `max_pixels`.
+
+    Returns:
+        Dict of plain values.
+    """
     config = dict(preprocessor.get_config())
     vocabulary = "\n".join(config.pop("vocabulary", None) or ()).encode()
     return {

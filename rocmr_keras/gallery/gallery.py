@@ -8,6 +8,8 @@ import numpy as np
 from rocmr_keras.files import check_free
 from rocmr_keras.files import new_folder
 from rocmr_keras.files import replacing
+from rocmr_keras.gallery.changed_items import check_new
+from rocmr_keras.gallery.changed_items import rows_without
 from rocmr_keras.gallery.fixed_order import largest_norm
 
 # What half precision makes of a length of 1 is nearer.
@@ -79,6 +81,55 @@ class Gallery:
         from rocmr_keras.gallery.shards import search_shards
 
         return search_shards([self], queries, k)
+
+    def append(self, vectors, ids, names=None):
+        """Returns a gallery with more items behind those of this one, which stays as it is.
+
+        Nothing is embedded again: it is the gallery that all items at once would make.
+
+        Args:
+            vectors: Float array `(more, dim)`, embeddings of the same model.
+            ids: Integers `(more,)`, none of them an id of this gallery. None may come twice,
+                unless ids of this gallery do, as those of captions.
+            names: Strings `(more,)`. Defaults to `None`: the ids as text.
+
+        Returns:
+            A `Gallery`.
+
+        Raises:
+            ValueError: If the width is another, an id is there already or comes twice, or the
+                items could not be a gallery.
+
+        Example:
+
+        ```python
+        new = rocmr_keras.gallery.build_gallery(model, "new_photos")
+        first = gallery.ids.max() + 1
+        gallery = gallery.append(new.vectors, first + new.ids, new.names)
+        ```
+        """
+        added = Gallery(vectors, ids, names)
+        check_new(self, added)
+        return Gallery(
+            np.concatenate([self.vectors, added.vectors]),
+            np.concatenate([self.ids, added.ids]),
+            [*self.names, *added.names],
+        )
+
+    def remove(self, ids):
+        """Returns a gallery without the items of some ids; this one stays as it is.
+
+        Args:
+            ids: Integers `(some,)`, each an id of this gallery; all items that have it go.
+
+        Returns:
+            A `Gallery`, the others in their order.
+
+        Raises:
+            ValueError: If an id is not there, or no item would be left.
+        """
+        rows = rows_without(self, _check_ids(ids, len(ids)))
+        return Gallery(self.vectors[rows], self.ids[rows], [self.names[row] for row in rows])
 
     def save(self, path, overwrite=False):
         """Writes a folder, whole or not at all.

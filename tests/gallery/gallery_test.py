@@ -1,3 +1,7 @@
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,8 @@ from rocmr_keras.gallery import search_shards
 from rocmr_keras.gallery import to_faiss
 from rocmr_keras.gallery import to_usearch
 from rocmr_keras.gallery.fixed_order import pair_scores
+
+SHARD = str(pathlib.Path(__file__).with_name("shard_process.py"))
 
 
 def brute_force(gallery, queries, k):
@@ -49,6 +55,25 @@ def test_shards_are_as_good_as_one(gallery, queries, k):
         np.testing.assert_array_equal(parts[name], whole[name])
 
 
+@pytest.mark.processor
+def test_shards_in_two_processes_are_as_good_as_one(gallery, queries, tmp_path):
+    """Items 3, 7 and 38 are one and the same: ties go over the border of the shards."""
+    np.save(tmp_path / "queries.npy", np.concatenate([queries, gallery.vectors[[38]]]))
+    processes = []
+    for place, (first, last) in enumerate([(0, 23), (23, 40)]):
+        rows = slice(first, last)
+        shard = Gallery(gallery.vectors[rows], gallery.ids[rows], gallery.names[rows])
+        shard.save(tmp_path / str(place))
+        paths = [tmp_path / str(place), tmp_path / "queries.npy", "9", tmp_path / f"{place}.npz"]
+        processes.append(subprocess.Popen([sys.executable, SHARD, *map(str, paths)]))
+    assert [process.wait() for process in processes] == [0, 0]
+    whole = gallery.search(np.load(tmp_path / "queries.npy"), 9)
+    parts = [dict(np.load(tmp_path / f"{place}.npz")) for place in range(2)]
+    merged = merge_top_k(parts, 9)
+    for name in ("ids", "scores", "names"):
+        np.testing.assert_array_equal(merged[name], whole[name])
+
+
 def test_merge():
     parts = [
         {"ids": np.array([[1, 2]]), "scores": np.array([[0.9, 0.5]])},
@@ -59,6 +84,54 @@ def test_merge():
     for wrong in ([], [parts[0], {"scores": np.zeros((1, 1))}]):
         with pytest.raises(ValueError, match="`parts` must be one or more dicts"):
             merge_top_k(wrong, 3)
+
+
+@pytest.mark.processor
+def test_append_and_remove_are_as_if_built_anew(gallery, queries):
+    kept, gone, new = np.arange(3, 30), np.arange(3), np.arange(30, 40)
+    old = Gallery(gallery.vectors[:30], gallery.ids[:30], gallery.names[:30])
+    removed = old.remove(gallery.ids[gone])
+    names = [gallery.names[row] for row in new]
+    found = removed.append(gallery.vectors[new], gallery.ids[new], names)
+    rows = np.concatenate([kept, new])
+    fresh = Gallery(gallery.vectors[rows], gallery.ids[rows], [gallery.names[i] for i in rows])
+    np.testing.assert_array_equal(found.vectors, fresh.vectors)
+    again, expected = found.search(queries, 9), fresh.search(queries, 9)
+    for name in ("ids", "rows", "names", "scores"):
+        np.testing.assert_array_equal(again[name], expected[name])
+    # What it was made of is as before.
+    assert len(old) == 30 and len(removed) == 27
+    np.testing.assert_array_equal(old.vectors, gallery.vectors[:30])
+
+
+def test_captions_of_one_image_share_an_id(gallery):
+    captions = Gallery(gallery.vectors[:4], [1, 1, 2, 2])
+    assert captions.append(gallery.vectors[4:6], [7, 7]).ids.tolist() == [1, 1, 2, 2, 7, 7]
+    assert captions.remove([1]).ids.tolist() == [2, 2]
+    assert captions.append(gallery.vectors[4:5], [7]).names[-1] == "7"
+
+
+@pytest.mark.parametrize(
+    "ids, message",
+    [
+        ([7, 139], "`ids` must be new. Received: .*already: 139. .*count on from 140"),
+        ([7, 7], "`ids` must all be different, .* more than once: 7. "),
+    ],
+)
+def test_what_cannot_be_appended(gallery, ids, message):
+    with pytest.raises(ValueError, match=message):
+        gallery.append(gallery.vectors[:2], ids)
+
+
+def test_what_cannot_be_updated(gallery):
+    with pytest.raises(ValueError, match="the width of the gallery, 8. Received: .* width 2"):
+        gallery.append(np.eye(2), [1, 2])
+    with pytest.raises(ValueError, match="must be ids of the gallery. .* has not: 4; 5. "):
+        gallery.remove([100, 5, 4])
+    with pytest.raises(ValueError, match="`ids` must leave an item. Received: ids of all 40"):
+        gallery.remove(gallery.ids)
+    with pytest.raises(ValueError, match="flat list of whole numbers"):
+        gallery.remove(["photo 0.jpg"])
 
 
 def test_save_and_load(gallery, tmp_path):

@@ -1,3 +1,5 @@
+import operator
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,23 @@ def test_int8_is_within_half_a_step():
     products = np.einsum("qd,nd->qn", queries.astype("float64"), codes * scales[:, None])
     np.testing.assert_array_equal(rows, np.argsort(-products, axis=1)[:, :10])
     np.testing.assert_allclose(found[0, 0], vectors[rows[0, 0]] @ queries[0], atol=0.02)
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize("index", [*EXACT, Int8Index()], ids=["exact", "all cells", "int8"])
+def test_a_saved_search_gives_its_vectors(index):
+    """Of codes too: what is built of them again is the same, bit by bit."""
+    vectors, queries = unit(5000, 0, dim=17), unit(5, 1, dim=17)
+    built = index.build(vectors)
+    variable = lambda name: operator.attrgetter(name.replace("/", "."))(built)  # noqa: E731
+    read = index.read_vectors(lambda name: variable(name).numpy())
+    if not isinstance(index, Int8Index):
+        np.testing.assert_array_equal(read, vectors)
+    again = index.build(read)
+    for first, second in zip(built.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(first, second)
+    scores, rows = built.search(tf.constant(queries), tf.constant(9))
+    np.testing.assert_array_equal(search(index, read, queries, 9)[0], scores)
 
 
 def test_fewer_cells_find_less_but_always_enough():

@@ -36,3 +36,15 @@ class ExactIndex:
         from rocmr_keras.gallery.graph.vector_tables import FloatTable
 
         return TableSearch(FloatTable(np.asarray(vectors, "float32")))
+
+    def read_vectors(self, read):
+        """Returns the vectors of a search that was saved.
+
+        Args:
+            read: Callable from the name of a variable of what `build` returned, such as
+                `"table/vectors"`, to its array.
+
+        Returns:
+            Float32 array `(items, dim)`, of which `build` makes the same search again.
+        """
+        return read("table/vectors")

@@ -22,9 +22,15 @@ class Int8Index:
 
         return TableSearch(Int8Table(*quantize(vectors)))
 
+    def read_vectors(self, read):
+        """Returns the rounded vectors of a search that was saved, see `ExactIndex.read_vectors`."""
+        return read("table/codes") * read("table/scales")[:, None]
+
 
 def quantize(vectors):
     """Rounds each vector to int8.
+
+    What was rounded once stays as it is: codes and scales of the product are the same again.
 
     Args:
         vectors: Float array `(items, dim)`.
@@ -33,6 +39,9 @@ def quantize(vectors):
         Int8 codes `(items, dim)` and float32 scales `(items,)`: their product is the vector.
     """
     scales = np.abs(vectors).max(axis=1).astype("float32") / 127
+    # In 16 bits, so that a product with 127 is exact, and divided by it the scale.
+    mantissas, exponents = np.frexp(scales)
+    scales = np.ldexp(np.rint(np.ldexp(mantissas, 16)), exponents - 16)
     # A vector of zeros stays one.
     safe = np.where(scales > 0, scales, 1)
     return np.rint(vectors / safe[:, None]).astype("int8"), scales

@@ -54,3 +54,10 @@ class InvertedFileIndex:
         order = np.argsort(cells, kind="stable").astype("int32")
         sizes = np.bincount(cells, minlength=num_cells).astype("int32")
         return CellSearch(vectors[order], order, centroids, sizes, min(self.num_probes, num_cells))
+
+    def read_vectors(self, read):
+        """Returns the vectors of a search that was saved, see `ExactIndex.read_vectors`."""
+        by_cell = read("table/vectors")
+        vectors = np.empty_like(by_cell)
+        vectors[read("order")] = by_cell
+        return vectors
