@@ -20,7 +20,11 @@ process of its own (TensorFlow and JAX; try `--image_size=48 --batch_size=64 --r
 one, of `--presets` (a processor is divided, or two processes train). `chunks` takes `rocmr` steps
 of growing batches, at once and with `chunk_size`, of an image tower with group normalisation, and
 prints memory, CPU time and by how much the weights differ (Linux only). `data` prints
-what packing, reading, waiting for data and a clean evaluation cost. `search` compares the indexes
+what packing, reading, waiting for data and a clean evaluation cost. `packs` reads an epoch of
+`--images` from a made pack in the temporary folder with as many processes as `--processes` names,
+and prints their private memory (Linux only; COCO is `--images=113000 --image_size=128`). `shards`
+searches the first of `--gallery_sizes` with so many processes, each of which has a shard, and
+compares the merged hits. `search` compares the indexes
 on the first of `--gallery_sizes`, `--batch_size` queries at a time, with the product of all
 vectors. `search_by_text` and `search_by_image` are requests of `--batch_size` to a SavedModel with
 galleries of `--gallery_sizes`, relative to the bare tower.
@@ -35,7 +39,9 @@ import benchmark_chunks
 import benchmark_clip
 import benchmark_devices
 import benchmark_first_step
+import benchmark_packs
 import benchmark_parts
+import benchmark_shards
 import keras
 import numpy as np
 from absl import app
@@ -45,7 +51,7 @@ import rocmr_keras as rk
 
 FLAGS = flags.FLAGS
 PARTS = ("steps", "attack", "substitution", "recall", "memory", "data", "clip")
-PARTS += ("first_step", "devices", "chunks")
+PARTS += ("first_step", "devices", "chunks", "packs", "shards")
 SEARCHES = ("search", "search_by_text", "search_by_image")
 
 flags.DEFINE_enum("what", "steps", PARTS + SEARCHES, "What to measure.")
@@ -60,7 +66,8 @@ flags.DEFINE_integer("chunk_size", 64, "Pairs at a time of `chunks`.")
 flags.DEFINE_integer("num_steps", 2, "PGD steps on either modality.")
 flags.DEFINE_enum("text_attack", "embeddings", ["embeddings", "tokens"], "On texts.")
 flags.DEFINE_list("candidates", "1,2,8,32", "Swaps of each caption tried exactly.")
-flags.DEFINE_integer("images", 5000, "Images of `recall` and `memory`, 5 captions each.")
+flags.DEFINE_integer("images", 5000, "Images of `recall`, `memory`, `packs`, 5 captions each.")
+flags.DEFINE_list("processes", "1,2", "Processes of `packs` and `shards`.")
 flags.DEFINE_list("gallery_sizes", "1000,100000,1000000", "Items that are searched.")
 flags.DEFINE_integer("repeats", 15, "Timed rounds.")
 flags.DEFINE_enum("clock", "wall", ["wall", "cpu"], "Time that passes, or that is used.")
@@ -149,6 +156,12 @@ def main(_):
         return print(benchmark_clip.table(FLAGS.batch_size, FLAGS.num_steps, FLAGS.repeats))
     if FLAGS.what == "devices":
         return print(benchmark_devices.table(FLAGS.presets))
+    counts, sizes = list(map(int, FLAGS.processes)), list(map(int, FLAGS.gallery_sizes))
+    if FLAGS.what == "packs":
+        parts = FLAGS.images, FLAGS.image_size, FLAGS.batch_size, counts
+        return print(benchmark_packs.table(*parts))
+    if FLAGS.what == "shards":
+        return print(benchmark_shards.table(sizes[0], FLAGS.batch_size, counts, FLAGS.repeats))
     preprocessor = build_preprocessor()
     batch = build_batch(preprocessor)
 
@@ -180,7 +193,7 @@ def main(_):
     else:
         import benchmark_serving  # Needs the extra `serve`.
 
-        modality, sizes = FLAGS.what.rpartition("_")[-1], list(map(int, FLAGS.gallery_sizes))
+        modality = FLAGS.what.rpartition("_")[-1]
         if FLAGS.what == "search":
             return report(measure(benchmark_serving.indexes(sizes[0], FLAGS.batch_size)))
         with tempfile.TemporaryDirectory() as folder:

@@ -68,6 +68,31 @@ def test_each_goes_on_where_it_was(make_shards):
             assert_same(next(again), batch)
 
 
+@pytest.mark.parametrize("before, after", [(1, 2), (2, 3), (3, 1)])
+def test_a_run_goes_on_with_another_number_of_processes(before, after, make_shards):
+    """The place in the data is that of whole batches, whoever reads which part of them."""
+    streams = [iter(shard.stream()) for shard in make_shards(before)]
+    for _ in range(4):
+        for stream in streams:
+            next(stream)
+    states = [stream.get_state() for stream in streams]
+    assert all(state == states[0] for state in states)
+    others = [iter(shard.stream()) for shard in make_shards(after)]
+    for stream in others:
+        stream.set_state(states[0])
+    for _ in range(3):
+        expected = join([next(stream) for stream in streams])
+        assert_same(join([next(stream) for stream in others]), expected)
+
+
+def test_so_it_does_by_epoch_and_step(make_shards):
+    (whole,) = make_shards(1)
+    stream = iter(whole.stream(epoch=1, step=2))
+    others = [iter(shard.stream(epoch=1, step=2)) for shard in make_shards(3)]
+    for _ in range(3):
+        assert_same(join([next(other) for other in others]), next(stream))
+
+
 def test_a_shard_reads_its_own_rows_only(make_shards):
     drawn = [shard.constant_rows("texts", 0, 6) for shard in make_shards(2, shuffle=False)]
     (whole,) = make_shards(1, shuffle=False)
