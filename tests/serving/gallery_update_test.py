@@ -67,9 +67,9 @@ def test_a_gallery_that_changes_under_load(small_model, base, run_server, wait_f
             client.start()
         try:
             path = export_update(small_model, base / "1", changed)
-            wait_for(lambda: server.versions.available() == [2])
+            wait_for(lambda: server.versions.available() == [2], seconds=300)
             before = len(clients[0].answers)
-            wait_for(lambda: len(clients[0].answers) > before + 3)
+            wait_for(lambda: len(clients[0].answers) > before + 3, seconds=300)
         finally:
             for client in clients:
                 client.is_enough.set()
