@@ -9,8 +9,6 @@ gallery has not; `--remove` takes ids, as searches return them, and goes first, 
 image comes in anew. The model must be the one that was exported.
 """
 
-import os
-
 import run_report
 from absl import app
 from absl import flags
@@ -24,6 +22,7 @@ flags.DEFINE_string("output", "serving", "Folder of the versions, of which the h
 flags.DEFINE_string("images", None, "Folder whose new images are added.")
 flags.DEFINE_list("remove", [], "Ids of items that go.")
 flags.DEFINE_integer("batch_size", 64, "Images embedded at a time.")
+flags.DEFINE_float("max_bad_fraction", 0.01, "Share of the new images that may be unreadable.")
 
 
 def append_new(model, gallery):
@@ -33,9 +32,11 @@ def append_new(model, gallery):
     new = [place for place, name in enumerate(names) if name not in known]
     if not new:
         return gallery
-    chunks = os.path.join(FLAGS.output, ".chunks")
     added = rk.gallery.build_gallery(
-        model, [paths[place] for place in new], batch_size=FLAGS.batch_size, chunk_folder=chunks
+        model,
+        [paths[place] for place in new],
+        batch_size=FLAGS.batch_size,
+        max_bad_fraction=FLAGS.max_bad_fraction,
     )
     # Its ids are places in the list; unreadable images are left out.
     names = [names[new[place]] for place in added.ids]
