@@ -21,17 +21,24 @@ LINT = (["check", "."], ["format", "--check", "."])
 # Both cores, file by file, in the order of `conftest.py`, not by numbers of tests.
 SPREAD = ["-n", "2", "--dist=loadfile", "--no-loadscope-reorder"]
 
+# Each of both has a core: a second thread would wait for the other's, some of them in a busy loop.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+
 # What never computes on a backend: NumPy, texts, files, TensorFlow's decoders and server. Where
-# several backends run, the last alone runs these, for it starts soonest.
+# several backends run, the last alone runs these, for it starts soonest. What is new runs on all.
 WITHOUT_BACKEND = [
     *("metrics", "data/emoji", "data/formats", "reports/corruptions_test.py"),
     *("reports/pictures_test.py", "export/headers_test.py", "arguments_test.py", "files_test.py"),
     *("names_test.py", "packaging_test.py"),
-    # Not the attack lab, nor the page, on which it is.
+    # Not the attack lab, nor the page that shows it, nor the process of the recipe.
     *("serving/bodies_test.py", "serving/draining_test.py", "serving/hang_up_test.py"),
     *("serving/health_test.py", "serving/json_tensors_test.py", "serving/model_versions_test.py"),
     *("serving/rest_test.py", "serving/rpc_test.py", "serving/servable_test.py"),
-    *("serving/server_names_test.py", "serving/server_test.py", "serving/thumbnails_test.py"),
+    *("serving/server_names_test.py", "serving/thumbnails_test.py"),
 ]
 
 # As far as a process can choose them. The first word is the backend.
@@ -64,7 +71,8 @@ def suite(backend, is_last):
     """Runs the tests on a backend, shows what they print, returns exit code and last lines."""
     print(f"\n=== {backend} ===", flush=True)
     ignored = [] if is_last else [f"--ignore=tests/{path}" for path in WITHOUT_BACKEND]
-    return told(start(["pytest", "-q", *SPREAD, *ignored], {"KERAS_BACKEND": backend}))
+    settings = {"KERAS_BACKEND": backend, **ONE_THREAD}
+    return told(start(["pytest", "-q", *SPREAD, *ignored], settings))
 
 
 def processors():
