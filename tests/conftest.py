@@ -15,12 +15,14 @@ import os
 from importlib import metadata
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# On JAX most of the suite is compiling, and a good part of that is optimising and fusing. A flag
-# that XLA does not know ends the process: the second one is set where it was seen to exist.
+# On JAX most of the suite is compiling, and a good part of that is optimising, fusing, and cutting
+# small programs into parts to compile side by side. A flag that XLA does not know ends the process:
+# the last two are set where they were seen to exist.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0"
-    + " --xla_cpu_use_fusion_emitters=false" * metadata.version("jaxlib").startswith("0.10."),
+    + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    * metadata.version("jaxlib").startswith("0.10."),
 )
 
 import keras
@@ -71,6 +73,19 @@ SMALL_VOCABULARY = [
 
 # Blue and cyan are pale: a budget of 0.2 takes them, and them only.
 SATURATIONS = (0.35, 0.3, 0.1, 0.35, 0.12, 0.3)
+
+
+@pytest.fixture(scope="session")
+def in_one_go():
+    """Compiles a function of arrays on JAX, which else compiles each of its operations alone.
+
+    Worth it where shapes differ from test to test; a step of the package is compiled by Keras.
+    """
+    if keras.config.backend() != "jax":
+        return lambda function: function
+    import jax
+
+    return jax.jit
 
 
 @pytest.fixture(scope="session")

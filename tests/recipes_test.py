@@ -1,8 +1,8 @@
 """The recipes run from the command line, and an interrupted run goes on."""
 
 import csv
+import functools
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -27,6 +27,16 @@ def compiled(tmp_path_factory):
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         yield
+        if forks.cache_info().currsize:
+            forks().communicate()
+            forks.cache_clear()
+
+
+@functools.cache
+def forks():
+    """The process that recipes are forked from, see `recipe_forks.py`."""
+    command = [sys.executable, str(pathlib.Path(__file__).with_name("recipe_forks.py"))]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +62,12 @@ def captions(tmp_path_factory):
 
 
 def run(recipe, *flags, cwd=ROOT):
-    command = [sys.executable, str(ROOT / "recipes" / recipe), *flags]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=dict(os.environ))
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+    request = [str(cwd), str(ROOT / "recipes" / recipe), *map(str, flags)]
+    forks().stdin.write(json.dumps(request) + "\n")
+    forks().stdin.flush()
+    code, out, errors = json.loads(forks().stdout.readline())
+    assert code == 0, out + errors
+    return out
 
 
 def small(captions, output):

@@ -21,6 +21,26 @@ LINT = (["check", "."], ["format", "--check", "."])
 # Both cores, file by file, in the order of `conftest.py`, not by numbers of tests.
 SPREAD = ["-n", "2", "--dist=loadfile", "--no-loadscope-reorder"]
 
+# Each of both has a core: a second thread would wait for the other's, some of them in a busy loop.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+
+# What never computes on a backend: NumPy, texts, files, TensorFlow's decoders and server. Where
+# several backends run, the last alone runs these, for it starts soonest. What is new runs on all.
+WITHOUT_BACKEND = [
+    *("metrics", "data/emoji", "data/formats", "reports/corruptions_test.py"),
+    *("reports/pictures_test.py", "export/headers_test.py", "arguments_test.py", "files_test.py"),
+    *("names_test.py", "packaging_test.py"),
+    # Not the attack lab, nor the page that shows it, nor the process of the recipe.
+    *("serving/bodies_test.py", "serving/draining_test.py", "serving/hang_up_test.py"),
+    *("serving/health_test.py", "serving/json_tensors_test.py", "serving/model_versions_test.py"),
+    *("serving/rest_test.py", "serving/rpc_test.py", "serving/servable_test.py"),
+    *("serving/server_names_test.py", "serving/thumbnails_test.py"),
+]
+
 # As far as a process can choose them. The first word is the backend.
 INSTRUCTION_SETS = {
     "tensorflow, AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"},
@@ -47,10 +67,12 @@ def reference():
     return int(bool(code or warned)), warned or [f"{pages} pages"]
 
 
-def suite(backend):
-    """Runs all tests on a backend, shows what they print, returns exit code and last lines."""
+def suite(backend, is_last):
+    """Runs the tests on a backend, shows what they print, returns exit code and last lines."""
     print(f"\n=== {backend} ===", flush=True)
-    return told(start(["pytest", "-q", *SPREAD], {"KERAS_BACKEND": backend}))
+    ignored = [] if is_last else [f"--ignore=tests/{path}" for path in WITHOUT_BACKEND]
+    settings = {"KERAS_BACKEND": backend, **ONE_THREAD}
+    return told(start(["pytest", "-q", *SPREAD, *ignored], settings))
 
 
 def processors():
@@ -101,7 +123,8 @@ def main(names):
         results = processors()
     elif set(names) <= set(BACKENDS):
         results = {} if names else {"lint": lint(), "API reference": reference()}
-        results |= {name: suite(name) for name in names or BACKENDS}
+        names = names or BACKENDS
+        results |= {name: suite(name, name == names[-1]) for name in names}
     else:
         sys.exit(f"Name backends of {BACKENDS}, or 'processors'. Received: {' '.join(names)}.")
     print("\n=== in all ===")

@@ -66,23 +66,30 @@ def tangled(embeddings):
     return ops.reshape(ops.einsum("nbi,bij,nbj->nb", rows, ops.convert_to_tensor(PAIRS), rows), -1)
 
 
-def search(loss_fn=tangled, **options):
-    table = ops.convert_to_tensor(WORDS)
-    vocabulary = Vocabulary(lambda ids: ops.take(table, ids, axis=0), table, np.arange(7) > 0)
-    found = TokenSubstitution(**options)(
-        ops.convert_to_tensor(TEXTS),
-        loss_fn=loss_fn,
-        positions=ops.ones((3, 3), "bool"),
-        vocabulary=vocabulary,
-    )
-    return ops.convert_to_numpy(found)
+@pytest.fixture(scope="module")
+def search(in_one_go):
+    def search(loss_fn=tangled, **options):
+        def attack(texts):
+            table = ops.convert_to_tensor(WORDS)
+            return TokenSubstitution(**options)(
+                texts,
+                loss_fn=loss_fn,
+                positions=ops.ones((3, 3), "bool"),
+                vocabulary=Vocabulary(
+                    lambda ids: ops.take(table, ids, axis=0), table, np.arange(7) > 0
+                ),
+            )
+
+        return ops.convert_to_numpy(in_one_go(attack)(ops.convert_to_tensor(TEXTS)))
+
+    return search
 
 
 def losses_of(texts):
     return ops.convert_to_numpy(tangled(ops.convert_to_tensor(WORDS[texts])))
 
 
-def test_a_beam_that_covers_everything_equals_all_pairs():
+def test_a_beam_that_covers_everything_equals_all_pairs(search):
     """Six words at three positions: 21 candidates and 16 partial texts are all there are."""
     best = np.full(3, -np.inf)
     for first, second in itertools.combinations(range(3), 2):
@@ -98,7 +105,7 @@ def test_a_beam_that_covers_everything_equals_all_pairs():
 
 @pytest.mark.parametrize("num_substitutions", [2, 3])
 @pytest.mark.parametrize("num_candidates", [3, 21])
-def test_no_beam_is_weaker_than_a_smaller_one(num_substitutions, num_candidates):
+def test_no_beam_is_weaker_than_a_smaller_one(num_substitutions, num_candidates, search):
     losses = [losses_of(TEXTS)]
     for beam_size in (1, 2, 16):
         found = search(
@@ -109,11 +116,12 @@ def test_no_beam_is_weaker_than_a_smaller_one(num_substitutions, num_candidates)
     assert np.diff(losses, axis=0).min() >= -1e-5
 
 
-def test_a_beam_on_a_model(model, batch, ordinary, make_target):
+def test_a_beam_on_a_model(model, batch, ordinary, make_target, in_one_go):
     def run(beam_size):
         attack = TokenSubstitution(2, num_candidates=16, beam_size=beam_size)
-        found = attack.perturb(model, batch, Goal(make_target(), "margin"))
-        found = ops.convert_to_numpy(found["adversarial_token_ids"])
+        goal = Goal(make_target(), "margin")
+        perturb = in_one_go(lambda batch: attack.perturb(model, batch, goal))
+        found = ops.convert_to_numpy(perturb(batch)["adversarial_token_ids"])
         losses = objectives.margin(model.encode_texts(found, batch["padding_mask"]), make_target())
         return found, ops.convert_to_numpy(losses)
 
@@ -122,7 +130,7 @@ def test_a_beam_on_a_model(model, batch, ordinary, make_target):
     assert not np.any((found != batch["token_ids"]) & ~ordinary)
 
 
-def test_all_candidates_of_a_round_are_scored_at_once():
+def test_all_candidates_of_a_round_are_scored_at_once(search):
     calls = []
 
     def counting(embeddings):
