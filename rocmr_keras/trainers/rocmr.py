@@ -7,6 +7,7 @@ from keras import ops
 from rocmr_keras import losses
 from rocmr_keras.backend import AdversarialSteps
 from rocmr_keras.backend import build_optimizer
+from rocmr_keras.backend import process
 from rocmr_keras.backend import share
 from rocmr_keras.trainers import checks
 from rocmr_keras.trainers import frozen_sides
@@ -177,6 +178,9 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
     def _encode_once(self, arguments, data, start, stop):
         if not self.encode_frozen_once:
             return {}
+        if process()[1] > 1:
+            # By the weights that training begins with: all processes take those of the first.
+            self.make_train_function()
         verbose = arguments.get("verbose", "auto")
         return frozen_sides.encode_once(self.dual_encoder, self.terms, data, start, stop, verbose)
 
