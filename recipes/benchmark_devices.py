@@ -41,6 +41,8 @@ ROWS = (
     ("leaf", "symmetric_softmax", "none", "edits"),
     ("leaf", "symmetric_softmax", "none", "tokens"),
 )
+#: Steps are few: XLA shall compile quickly.
+QUICKLY = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true")
 #: The rounding of float32, by which the weights are moved to see what becomes of roundings.
 ROUNDING = 2.0**-23
 
@@ -77,8 +79,8 @@ def _in_a_process_of_its_own(count, rows, precision, folder):
     path, start = os.path.join(folder, f"{count}.npz"), [sys.executable]
     if count > 1 and keras.config.backend() == "torch":
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
-    divided = f"--xla_force_host_platform_device_count={count}"
-    environment = {**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {divided}"}
+    xla = [f"--xla_force_host_platform_device_count={count}", *QUICKLY]
+    environment = {**os.environ, "XLA_FLAGS": " ".join([os.environ.get("XLA_FLAGS", ""), *xla])}
     command = [*start, str(pathlib.Path(__file__)), str(count), json.dumps(rows), precision, path]
     subprocess.run(command, env=environment, check=True)
     with np.load(path) as file:
@@ -156,7 +158,9 @@ def build_trainer(preset, loss, image_attack, text_attack):
         "text_attack": TEXT_ATTACKS[text_attack](terms.measures("adversarial_text_embeddings")),
     }
     trainer = rk.RoCMR(model, terms=terms, loss=loss, **attacks)
-    trainer.compile(keras.optimizers.AdamW(1e-3, global_clipnorm=1.0))
+    # On TensorFlow XLA would compile for one device only.
+    compiles = keras.config.backend() == "jax"
+    trainer.compile(keras.optimizers.AdamW(1e-3, global_clipnorm=1.0), jit_compile=compiles)
     return trainer
 
 

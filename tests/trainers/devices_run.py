@@ -172,6 +172,9 @@ def refusals():
     if count > 1:
         found["no shard"] = fit(make_batches().shard(0, 1))
         found["same rows"] = fit(arrays)
+        trainer = make_trainer("standard")
+        trainer.compile(keras.optimizers.SGD(0.1), jit_compile=True)
+        found["compiled"] = refusal(lambda: trainer.fit(make_batches(), verbose=0))
         uneven = {name: array[: SIZE - index] for name, array in arrays.items()}
         found["uneven"] = fit(uneven)
     return found

@@ -31,13 +31,19 @@ OF_PROCESSES = {
     "same rows": "Every process must read rows of its own",
     "indivisible": "Every process must read rows of its own",
     "uneven": "Every process must read as many rows",
+    "compiled": "Several processes average gradients in hooks",
     "parts": "Weights are divided among devices on JAX only",
 }
 REFUSED = {"jax": ON_JAX, "tensorflow": OF_REPLICAS, "torch": OF_PROCESSES}
 
 
-def start(*command, **environment):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+#: Steps are few: XLA shall compile quickly.
+QUICKLY = " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+def start(*command, devices=1):
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XLA_FLAGS": flags + QUICKLY}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen([sys.executable, *command], env=environment, **options)
 
@@ -49,11 +55,10 @@ def wait_for(process):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder, flags = tmp_path_factory.mktemp("devices"), os.environ.get("XLA_FLAGS", "")
-    flags += " --xla_force_host_platform_device_count=2"
+    folder = tmp_path_factory.mktemp("devices")
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     launcher = several if keras.config.backend() == "torch" else []
-    wait_for(start(*launcher, str(RUN), str(folder), XLA_FLAGS=flags))
+    wait_for(start(*launcher, str(RUN), str(folder), devices=2))
     return folder
 
 

@@ -117,7 +117,16 @@ def on_devices(count, weight_parts):
 
 
 def begin_alike(model):
-    """Gives a model the state of process 0, and its weights gradients that are averaged."""
+    """Gives a model the state of process 0, and its weights gradients that are averaged.
+
+    Raises:
+        ValueError: If its step is compiled, which may leave the averaging out.
+    """
+    if model.jit_compile:
+        raise ValueError(
+            "Several processes average gradients in hooks, which a step of `torch.compile` may "
+            "not call. Received: jit_compile=True. Compile with jit_compile=False."
+        )
     for variable in changing_variables(model):
         dist.broadcast(variable.value.data, 0)
     # What `Dropout` draws from, of the device that this process computes on.
