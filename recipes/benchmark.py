@@ -16,8 +16,8 @@ of its own, and prints CPU time and memory (Linux only; try `--batch_size=8 --re
 the flag of XLA that `rematerialize` tells of). `first_step` prints the CPU seconds of the first
 `rocmr` step, tracing included, and of one written by hand with the same arithmetic, each in a
 process of its own (TensorFlow and JAX; try `--image_size=48 --batch_size=64 --repeats=3`).
-`devices` prints by how much losses and weights after 20 steps on two devices differ from those on
-one, of `--presets` (a processor is divided, or two processes train). `chunks` takes `rocmr` steps
+`devices` prints by how much losses and weights after 20 steps on `--devices` differ from those on
+one, of `--presets` (a processor is divided, or processes train). `chunks` takes `rocmr` steps
 of growing batches, at once and with `chunk_size`, of an image tower with group normalisation, and
 prints memory, CPU time and by how much the weights differ (Linux only). `data` prints
 what packing, reading, waiting for data and a clean evaluation cost. `packs` reads an epoch of
@@ -72,6 +72,8 @@ flags.DEFINE_list("gallery_sizes", "1000,100000,1000000", "Items that are search
 flags.DEFINE_integer("repeats", 15, "Timed rounds.")
 flags.DEFINE_enum("clock", "wall", ["wall", "cpu"], "Time that passes, or that is used.")
 flags.DEFINE_list("presets", sorted(rk.trainers.PRESETS), "Presets to time.")
+flags.DEFINE_integer("devices", 2, "Of `devices`.")
+flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Of `devices`.")
 
 
 def build_preprocessor():
@@ -155,7 +157,7 @@ def main(_):
     if FLAGS.what == "clip":
         return print(benchmark_clip.table(FLAGS.batch_size, FLAGS.num_steps, FLAGS.repeats))
     if FLAGS.what == "devices":
-        return print(benchmark_devices.table(FLAGS.presets))
+        return print(benchmark_devices.table(FLAGS.presets, FLAGS.devices, FLAGS.precision))
     counts, sizes = list(map(int, FLAGS.processes)), list(map(int, FLAGS.gallery_sizes))
     if FLAGS.what == "packs":
         parts = FLAGS.images, FLAGS.image_size, FLAGS.batch_size, counts

@@ -1,4 +1,4 @@
-"""What `benchmark.py --what=devices` compares: 20 steps on one device, and on two."""
+"""What `benchmark.py --what=devices` compares: 20 steps on one device, and on several."""
 
 import contextlib
 import json
@@ -14,73 +14,118 @@ from keras import ops
 
 import rocmr_keras as rk
 
-STEPS, BATCH_SIZE, IMAGE_SIZE, WORDS = 20, 8, 16, 40
-#: Terms, loss and attack on texts; images are attacked with PGD where the terms ask for it.
+STEPS, BATCH_SIZE, IMAGE_SIZE, WORDS = 20, 8, 8, 24
+#: Terms, loss, and what is attacked with where the terms ask for it.
 ROWS = (
-    ("standard", "symmetric_softmax", "none"),
-    ("rocmr", "symmetric_softmax", "embeddings"),
-    ("rocmr", "symmetric_softmax", "tokens"),
-    ("rocmr", "pairwise_sigmoid", "embeddings"),
-    ("rocmr", "hardest_triplet", "embeddings"),
-    ("mat", "symmetric_softmax", "embeddings"),
-    ("mmcoa", "symmetric_softmax", "embeddings"),
-    ("villa", "symmetric_softmax", "embeddings"),
-    ("tecoa", "symmetric_softmax", "none"),
-    ("fare", "symmetric_softmax", "none"),
-    ("leaf", "symmetric_softmax", "embeddings"),
-    ("leaf", "symmetric_softmax", "edits"),
+    ("standard", "symmetric_softmax", "none", "none"),
+    ("standard", "pairwise_sigmoid", "none", "none"),
+    ("standard", "hardest_triplet", "none", "none"),
+    ("rocmr", "symmetric_softmax", "pgd", "embeddings"),
+    ("rocmr", "pairwise_sigmoid", "pgd", "embeddings"),
+    ("rocmr", "hardest_triplet", "pgd", "embeddings"),
+    ("rocmr", "symmetric_softmax", "pgd l2", "tokens"),
+    ("rocmr", "symmetric_softmax", "apgd", "random tokens"),
+    ("rocmr", "symmetric_softmax", "square", "edits"),
+    ("rocmr_image_only", "symmetric_softmax", "pgd", "none"),
+    ("rocmr_text_only", "symmetric_softmax", "none", "tokens"),
+    ("mat", "symmetric_softmax", "pgd", "embeddings"),
+    ("mat", "hardest_triplet", "pgd", "tokens"),
+    ("mmcoa", "symmetric_softmax", "pgd", "embeddings"),
+    ("mmcoa", "pairwise_sigmoid", "pgd", "tokens"),
+    ("villa", "symmetric_softmax", "pgd", "embeddings"),
+    ("villa", "pairwise_sigmoid", "pgd", "embeddings"),
+    ("tecoa", "symmetric_softmax", "pgd", "none"),
+    ("tecoa", "hardest_triplet", "noise", "none"),
+    ("fare", "symmetric_softmax", "pgd", "none"),
+    ("leaf", "symmetric_softmax", "none", "embeddings"),
+    ("leaf", "symmetric_softmax", "none", "edits"),
+    ("leaf", "symmetric_softmax", "none", "tokens"),
 )
+#: Steps are few: XLA shall compile quickly.
+QUICKLY = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true")
+#: The rounding of float32, by which the weights are moved to see what becomes of roundings.
+ROUNDING = 2.0**-23
 
 
-def table(presets):
-    """Returns a table of the largest differences, of rows whose preset is asked for."""
+def table(presets, devices, precision):
+    """Returns a table of the largest differences.
+
+    Beside each stands by how much a single device differs from itself if its weights are
+    moved by one rounding before training: signs of gradients near zero flip, and Adam scales up
+    what is next to nothing.
+
+    Args:
+        presets: List of names; rows of others are left out.
+        devices: Integer.
+        precision: Name of a dtype policy.
+    """
     rows = [row for row in ROWS if row[0] in presets]
     with tempfile.TemporaryDirectory() as folder:
-        one, two = (_in_a_process_of_its_own(count, rows, folder) for count in (1, 2))
-    lines = ["| backend | preset | loss | text attack | loss differs | weights differ |"]
-    lines.append("|---|---|---|---|---|---|")
+        parts = rows, precision, folder
+        one, several = (_in_a_process_of_its_own(count, *parts) for count in (1, devices))
+    lines = [
+        f"| {keras.config.backend()}, {devices} devices, {precision} | loss differs | weights "
+        "differ | of one device, moved by a rounding: loss | weights |\n|---|---|---|---|---|"
+    ]
     for index, row in enumerate(rows):
-        differences = [
-            np.abs(one[f"{name}_{index}"] - two[f"{name}_{index}"]).max()
-            for name in ("losses", "weights")
-        ]
-        cells = [keras.config.backend(), *row, *(f"{each:.1e}" for each in differences)]
-        lines.append(f"| {' | '.join(cells)} |")
+        names = [f"{name}_{index}" for name in ("losses", "weights")]
+        found = [np.abs(one[name] - several[name]).max() for name in names]
+        found += [np.abs(one[name] - one[f"moved_{name}"]).max() for name in names]
+        lines.append(f"| {', '.join(row)} | {' | '.join(f'{each:.1e}' for each in found)} |")
     return "\n".join(lines)
 
 
-def _in_a_process_of_its_own(count, rows, folder):
+def _in_a_process_of_its_own(count, rows, precision, folder):
     path, start = os.path.join(folder, f"{count}.npz"), [sys.executable]
     if count > 1 and keras.config.backend() == "torch":
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
-    divided = f"--xla_force_host_platform_device_count={count}"
-    environment = {**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {divided}"}
-    command = [*start, str(pathlib.Path(__file__)), str(count), json.dumps(rows), path]
+    xla = [f"--xla_force_host_platform_device_count={count}", *QUICKLY]
+    environment = {**os.environ, "XLA_FLAGS": " ".join([os.environ.get("XLA_FLAGS", ""), *xla])}
+    command = [*start, str(pathlib.Path(__file__)), str(count), json.dumps(rows), precision, path]
     subprocess.run(command, env=environment, check=True)
     with np.load(path) as file:
         return dict(file)
 
 
-def main(count, rows, path):
+def main(count, rows, precision, path):
     """Takes the steps of each row, and writes losses and weights."""
-    found = {}
-    with rk.trainers.on_devices(int(count)) if int(count) > 1 else contextlib.nullcontext():
+    count, found = int(count), {}
+    keras.config.set_dtype_policy(precision)
+    with rk.trainers.on_devices(count) if count > 1 else contextlib.nullcontext():
         index, _ = rk.trainers.process()
         for number, row in enumerate(json.loads(rows)):
-            losses, weights = train(*row)
-            found |= {f"losses_{number}": losses, f"weights_{number}": weights}
+            keras.utils.clear_session()
+            trainer, data = build_trainer(*row), build_data("edits" in row)
+            start = [ops.convert_to_numpy(variable) for variable in variables_of(trainer)]
+            for name in ("", "moved_") if count == 1 else ("",):
+                losses, weights = train(trainer, data, start, ROUNDING if name else 0.0)
+                found |= {f"{name}losses_{number}": losses, f"{name}weights_{number}": weights}
     if index == 0:
         np.savez(path, **found)
 
 
-def train(preset, loss, text_attack):
-    """Returns the losses of the steps, and all weights after them."""
+def variables_of(trainer):
+    """Returns all that changes: weights, statistics, seeds of attacks, the optimizer's slots."""
+    trainer.optimizer.build(trainer.trainable_variables)
+    return [*trainer.variables, *trainer.optimizer.variables]
+
+
+def train(trainer, data, start, moved):
+    """Returns the losses of the steps, and all weights after them.
+
+    `start` are the values of `variables_of` to begin with; weights are moved by a share `moved`.
+    """
     keras.utils.set_random_seed(0)
-    trainer = build_trainer(preset, loss, text_attack)
+    for variable, value in zip(variables_of(trainer), start):
+        variable.assign(value)
+    signs = np.random.default_rng(0)
+    for weight in trainer.trainable_variables:
+        value = ops.convert_to_numpy(weight)
+        weight.assign(value * (1 + moved * signs.choice([-1, 1], value.shape)))
     index, count = rk.trainers.process()
     losses = []
     trainer.fit(
-        part_of(build_data(text_attack), index, count),
+        part_of(data, index, count),
         batch_size=BATCH_SIZE // count,
         shuffle=False,
         verbose=0,
@@ -96,10 +141,11 @@ def train(preset, loss, text_attack):
     return losses, np.concatenate(weights)
 
 
-def build_trainer(preset, loss, text_attack):
+def build_trainer(preset, loss, image_attack, text_attack):
     """Makes towers that drop out and normalise by the batch, and their attacks."""
-    image_encoder = rk.models.ConvolutionalImageEncoder(16, (16,), (1,), stem_stride=2)
-    text_encoder = rk.models.TextEncoder(WORDS, 8, 16, 1, 2, projection_dim=16, dropout=0.1)
+    keras.utils.set_random_seed(0)
+    image_encoder = rk.models.ConvolutionalImageEncoder(8, (8,), (1,), stem_stride=2)
+    text_encoder = rk.models.TextEncoder(WORDS, 8, 8, 1, 2, projection_dim=8, dropout=0.1)
     words = ["[PAD]", "[UNK]", "[START]", "[END]", *(f"w{index}" for index in range(WORDS - 4))]
     preprocessor = rk.data.Preprocessor(words, 8, (IMAGE_SIZE, IMAGE_SIZE))
     model = rk.models.DualEncoder(image_encoder, text_encoder, preprocessor)
@@ -107,21 +153,39 @@ def build_trainer(preset, loss, text_attack):
     if not terms.retrieves():
         idle = [side for side in ("images", "texts") if not terms.refers(side)]
         model.freeze(**dict.fromkeys(idle, "all"), similarity=True)
-    options, attacks = {"num_steps": 2, "keep_best": False, "seed": 0}, {}
-    if terms.attacks("images"):
-        attacks["image_attack"] = rk.attacks.PGD(8 / 255, **options)
-    if terms.attacks("texts"):
-        attacks["text_attack"] = {
-            "embeddings": rk.attacks.EmbeddingPGD(0.3, **options),
-            "tokens": rk.attacks.TokenSubstitution(1, num_candidates=4, seed=0),
-            "edits": rk.attacks.CharacterChoice(seed=0),
-        }[text_attack]
+    attacks = {
+        "image_attack": IMAGE_ATTACKS[image_attack](),
+        "text_attack": TEXT_ATTACKS[text_attack](terms.measures("adversarial_text_embeddings")),
+    }
     trainer = rk.RoCMR(model, terms=terms, loss=loss, **attacks)
-    trainer.compile(keras.optimizers.AdamW(1e-3, global_clipnorm=1.0))
+    # On TensorFlow XLA would compile for one device only.
+    compiles = keras.config.backend() == "jax"
+    trainer.compile(keras.optimizers.AdamW(1e-3, global_clipnorm=1.0), jit_compile=compiles)
     return trainer
 
 
-def build_data(text_attack):
+_OPTIONS = {"num_steps": 2, "keep_best": False, "seed": 0}
+IMAGE_ATTACKS = {
+    "none": lambda: None,
+    "pgd": lambda: rk.attacks.PGD(8 / 255, **_OPTIONS),
+    "pgd l2": lambda: rk.attacks.PGD(0.5, norm="l2", **_OPTIONS),
+    "apgd": lambda: rk.attacks.APGD(8 / 255, num_steps=3, seed=0),
+    "square": lambda: rk.attacks.Square(8 / 255, num_steps=3, seed=0),
+    "noise": lambda: rk.attacks.RandomNoise(8 / 255, seed=0),
+}
+#: Of whether they climb a distance, which has no gradient at the clean text.
+TEXT_ATTACKS = {
+    "none": lambda anchored: None,
+    "embeddings": lambda anchored: rk.attacks.EmbeddingPGD(0.3, **_OPTIONS),
+    "tokens": lambda anchored: rk.attacks.TokenSubstitution(
+        1, num_candidates=4, seed=0, random_start=anchored
+    ),
+    "random tokens": lambda anchored: rk.attacks.RandomSubstitution(1, seed=0),
+    "edits": lambda anchored: rk.attacks.CharacterChoice(seed=0),
+}
+
+
+def build_data(with_edits):
     """Makes the pairs of all steps, of which two in a batch are of one image."""
     draw, size = np.random.default_rng(0), STEPS * BATCH_SIZE
     token_ids = draw.integers(4, WORDS, (size, 8), dtype="int32")
@@ -133,7 +197,7 @@ def build_data(text_attack):
         "padding_mask": token_ids != 0,
         "image_ids": np.arange(size, dtype="int32") // 2 * 2,
     }
-    if text_attack == "edits":
+    if with_edits:
         edits = draw.integers(4, WORDS, (size, 3, 2, 8), dtype="int32")
         edits = np.where(token_ids[:, None, None] > 3, edits, token_ids[:, None, None])
         data |= {"candidate_token_ids": edits, "candidate_padding_mask": edits != 0}

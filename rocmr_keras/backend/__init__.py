@@ -17,6 +17,7 @@ from rocmr_keras.backend.devices import gather
 from rocmr_keras.backend.devices import gather_numbers
 from rocmr_keras.backend.devices import is_part
 from rocmr_keras.backend.devices import on_devices
+from rocmr_keras.backend.devices import predict_batch
 from rocmr_keras.backend.devices import process
 from rocmr_keras.backend.devices import replicas
 from rocmr_keras.backend.devices import share
@@ -72,6 +73,7 @@ __all__ = [
     "is_part",
     "on_devices",
     "part_of_batch",
+    "predict_batch",
     "process",
     "random_state",
     "replicas",

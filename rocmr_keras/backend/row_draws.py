@@ -35,18 +35,19 @@ def part_of_batch(total, first, draws=None):
         _local.parts = before
 
 
-def draw_rows(draw, shape, **options):
+def draw_rows(draw, shape, axis=0, **options):
     """Draws for every row of the batch and keeps those at hand: parts draw as the whole would.
 
     Args:
         draw: Callable like `keras.random.uniform`.
-        shape: Tuple, the shape of the rows at hand; rows come first.
+        shape: Tuple, the shape of the rows at hand.
+        axis: Integer, which dimension counts the rows. Defaults to `0`.
         **options: Further arguments of `draw`.
 
     Returns:
         Tensor of that shape.
     """
-    count, *rest = shape
+    count = shape[axis]
     local, first, draws, drawn_before = _local.parts[-1] if _local.parts else (count, 0, None, None)
     if drawn_before is not None:
         # Devices are asked once: in the loop of the other parts they could not be.
@@ -55,8 +56,9 @@ def draw_rows(draw, shape, **options):
         total, before = replicas(local)
         if total is count:
             return draw(shape, **options)
-        drawn = draw((total, *rest), **options)
+        drawn = draw((*shape[:axis], total, *shape[axis + 1 :]), **options)
         if draws is not None:
             draws.append((drawn, options.get("seed"), before))
-    start = (before + first, *(0 for _ in rest))
+    start = [0] * len(shape)
+    start[axis] = before + first
     return keras.ops.slice(drawn, start, shape)

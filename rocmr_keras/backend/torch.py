@@ -79,6 +79,11 @@ class AdversarialSteps:
         if is_group():
             begin_alike(self)
 
+    def _initialize_ddp(self):
+        # From 3.16 on Keras wraps a model of several processes to average its gradients, which
+        # `begin_alike` sees to; and it fails where a step trains only some of the weights.
+        pass
+
     def train_step(self, data):
         changing = changing_variables(self) if self.undoes_steps else []
         before = [variable.value.detach().clone() for variable in changing]

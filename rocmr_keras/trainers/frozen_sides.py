@@ -5,6 +5,9 @@ import numpy as np
 from keras import ops
 
 from rocmr_keras.backend import encodes_alone
+from rocmr_keras.backend import gather_numbers
+from rocmr_keras.backend import predict_batch
+from rocmr_keras.backend import process
 from rocmr_keras.padded_batches import in_batches
 
 _MOST_BYTES = 2**30
@@ -13,7 +16,7 @@ _OFTEN = 1.5
 
 
 class FrozenPart(keras.Model):
-    """Runs the frozen part of one side of a dual encoder, compiled by `predict_on_batch`.
+    """Runs the frozen part of one side of a dual encoder, compiled.
 
     Args:
         model: A `DualEncoder`.
@@ -72,7 +75,8 @@ def encode_once(model, terms, data, start, stop, verbose):
     """
     found, knows_rows = {}, hasattr(data, "constant_rows")
     for side in frozen_sides(model, terms) if knows_rows and encodes_alone() else ():
-        drawn = data.constant_rows(side, start, stop)
+        # Each process draws as many rows, and needs some that others draw too.
+        drawn = gather_numbers(data.constant_rows(side, start, stop)).ravel()
         rows, count = np.unique(drawn), 1 + max(drawn, default=0)
         if len(drawn) >= _OFTEN * max(len(rows), 1):
             features = _encode(model, side, data, rows, verbose)
@@ -86,9 +90,14 @@ def _encode(model, side, data, rows, verbose):
     encoder = FrozenPart(model, side)
     if verbose:
         print(f"The frozen tower encodes {len(rows)} {side} once:")
+    index, count = process()
+    # Every process encodes as many.
+    own = np.resize(rows, (-(-len(rows) // count), count))[:, index]
 
     def step(chosen):
-        return encoder.predict_on_batch(data.load(side, rows[chosen]))
+        return predict_batch(encoder, data.load(side, own[chosen]))
 
-    size = min(data.batch_size, len(rows))
-    return in_batches(step, len(rows), size, int(bool(verbose)))["features"]
+    # As large as the batches of training, which the devices can share.
+    found = in_batches(step, len(own), data.batch_size, int(bool(verbose)))["features"]
+    gathered = np.swapaxes(gather_numbers(found), 0, 1)
+    return gathered.reshape(-1, found.shape[1])[: len(rows)]

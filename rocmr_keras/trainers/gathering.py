@@ -49,3 +49,14 @@ def gather_embeddings(batch, views):
     }
     gathered = {name: gather(value) for name, value in {**compared, **views}.items()}
     return gather(identities(batch)), gathered
+
+
+def mean_of_all(tracker):
+    """Returns the mean that a `keras.metrics.Mean` keeps, over the examples of all devices.
+
+    Replicas of TensorFlow keep one each, and a last batch may give them unequal numbers of rows.
+    """
+    # Products are tensors: a variable that is summed over replicas cannot be converted as it is.
+    here = ops.stack([each * 1.0 for each in (tracker.total, tracker.count)])
+    everywhere = ops.sum(gather(ops.expand_dims(here, 0)), axis=0)
+    return everywhere[0] / everywhere[1]

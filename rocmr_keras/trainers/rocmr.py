@@ -7,6 +7,8 @@ from keras import ops
 from rocmr_keras import losses
 from rocmr_keras.backend import AdversarialSteps
 from rocmr_keras.backend import build_optimizer
+from rocmr_keras.backend import is_part
+from rocmr_keras.backend import process
 from rocmr_keras.backend import share
 from rocmr_keras.trainers import checks
 from rocmr_keras.trainers import frozen_sides
@@ -20,6 +22,7 @@ from rocmr_keras.trainers.device_checks import check_rows
 from rocmr_keras.trainers.fit_checks import check_fit
 from rocmr_keras.trainers.gathering import StepsAcrossDevices
 from rocmr_keras.trainers.gathering import gather_embeddings
+from rocmr_keras.trainers.gathering import mean_of_all
 from rocmr_keras.trainers.objective import batch_recall
 from rocmr_keras.trainers.terms import adversarial_view
 from rocmr_keras.trainers.watched_steps import WatchedSteps
@@ -177,6 +180,9 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
     def _encode_once(self, arguments, data, start, stop):
         if not self.encode_frozen_once:
             return {}
+        if process()[1] > 1:
+            # By the weights that training begins with: all processes take those of the first.
+            self.make_train_function()
         verbose = arguments.get("verbose", "auto")
         return frozen_sides.encode_once(self.dual_encoder, self.terms, data, start, stop, verbose)
 
@@ -254,6 +260,8 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
             for recall in recalls:
                 tracker.update_state(recall)
         logs = self.get_metrics_result()
+        if is_part():
+            logs |= {each.name: mean_of_all(each) for each in self.metrics if each.name == "loss"}
         for tracker, recalls in measured.items():
             if not recalls:
                 # Nothing was measured: no number, rather than a zero.

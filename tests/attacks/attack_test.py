@@ -20,6 +20,7 @@ from rocmr_keras.attacks import TokenSubstitution
 from rocmr_keras.attacks import Vocabulary
 from rocmr_keras.attacks.attack import keep_better
 from rocmr_keras.attacks.attack import safe_gradient
+from rocmr_keras.backend import part_of_batch
 
 CONTINUOUS = {
     "fgsm": (PGD, {"epsilon": 0.1, "num_steps": 1}),
@@ -66,12 +67,13 @@ def vocabulary():
 def run(images, batch, ordinary, vocabulary):
     """Runs an attack of any kind on the inputs it is for; returns NumPy."""
 
-    def run(attack, loss_fn=wavy):
-        inputs, options = images, {}
+    def run(attack, loss_fn=wavy, rows=slice(None)):
+        inputs, options = images[rows], {}
         if isinstance(attack, EmbeddingAttack):
-            inputs = images.reshape(4, 6, 8)
+            inputs = images.reshape(4, 6, 8)[rows]
         if isinstance(attack, TokenAttack):
-            inputs, options = batch["token_ids"], {"positions": ordinary, "vocabulary": vocabulary}
+            inputs = batch["token_ids"][rows]
+            options = {"positions": ordinary[rows], "vocabulary": vocabulary}
         return inputs, ops.convert_to_numpy(attack(inputs, loss_fn=loss_fn, **options))
 
     return run
@@ -155,6 +157,14 @@ def test_draws_are_those_of_the_seed(name, run):
     np.testing.assert_array_equal(again, first)
     _, other = run(build(name, seed=2))
     assert np.any(other != first)
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_a_part_of_a_batch_is_attacked_as_in_the_whole(name, run):
+    _, whole = run(build(name, seed=1))
+    with part_of_batch(4, 1):
+        _, part = run(build(name, seed=1), rows=slice(1, 3))
+    np.testing.assert_allclose(part, whole[1:3], rtol=0, atol=1e-6)
 
 
 def test_substitution_draws_nothing(run):

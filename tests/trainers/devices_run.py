@@ -3,7 +3,8 @@
     KERAS_BACKEND=jax python tests/trainers/devices_run.py FOLDER
 
 writes `figures.npz` and `refusals.json`. Twice two steps of each case; a processor is divided into
-two devices, or two processes of `torchrun` train.
+two devices, or two processes of `torchrun` train. With an address and a number it is one of two
+processes on JAX, which write `processes.npz`.
 """
 
 import json
@@ -15,10 +16,12 @@ import numpy as np
 from keras import ops
 
 import rocmr_keras as rk
+from rocmr_keras.trainers import frozen_sides
 
 SIZE = 8
 VOCABULARY = ["[PAD]", "[UNK]", "[START]", "[END]", *"abcdefgh"]
 IN_ONE_GRAPH = keras.config.backend() == "tensorflow"
+IN_ONE_ARRAY = keras.config.backend() == "jax"
 #: What is trained: the terms, and what the towers hold.
 CASES = {
     "rocmr": {"terms": "rocmr", "dropout": 0.3},
@@ -26,19 +29,22 @@ CASES = {
     "chunks": {"terms": "mat", "chunk_size": None if IN_ONE_GRAPH else 2},
     "tecoa": {"terms": "tecoa", "normalization": "batch"},
     "fare": {"terms": "fare", "freeze": {"texts": "all", "similarity": True}},
+    "frozen": {"terms": "rocmr_text_only", "freeze": {"images": "all"}},
 }
+#: Replicas of one process can share a last batch of five.
+PAIRS = {"frozen": 13 if IN_ONE_GRAPH else 2 * SIZE}
 
 
-def make_split():
+def make_split(pairs):
     random = np.random.RandomState(0)
-    images = random.randint(0, 256, size=(2 * SIZE, 4, 4, 3)).astype("uint8")
+    images = random.randint(0, 256, size=(pairs, 4, 4, 3)).astype("uint8")
     captions = [" ".join(random.choice(list("abcdefgh"), 3)) for _ in images]
-    return rk.data.Split(images, np.arange(2 * SIZE), captions, np.arange(2 * SIZE))
+    return rk.data.Split(images, np.arange(pairs), captions, np.arange(pairs))
 
 
-def make_batches(augment=None):
+def make_batches(pairs=2 * SIZE):
     preprocessor = rk.data.Preprocessor(VOCABULARY, sequence_length=6, image_size=(4, 4))
-    batches = rk.data.batches(make_split(), preprocessor, SIZE, augment=augment)
+    batches = rk.data.batches(make_split(pairs), preprocessor, SIZE)
     return batches.shard(*rk.trainers.process())
 
 
@@ -94,12 +100,15 @@ def numbers_of(trainer):
 
 def run(case, state=None):
     """Trains two epochs, the second one also from the state after the first."""
-    trainer, steps = make_trainer(**CASES[case]), Steps()
+    trainer, steps, pairs = make_trainer(**CASES[case]), Steps(), PAIRS.get(case, 2 * SIZE)
     callbacks = [steps, rk.callbacks.Checkpoint(state)] if state else [steps]
-    trainer.fit(make_batches(), epochs=1, verbose=0, callbacks=callbacks)
+    trainer.fit(make_batches(pairs), epochs=1, verbose=0, callbacks=callbacks)
     found = {"first": np.array(steps.logs)}
-    batches = make_batches()
+    batches = make_batches(pairs)
     batches.epoch = 1
+    if case == "frozen":
+        # What a process has alone, the first one has right.
+        move_all_but_the_first(trainer)
     trainer.fit(batches, initial_epoch=1, epochs=2, verbose=0, callbacks=[steps])
     found |= {"second": np.array(steps.logs), "variables": numbers_of(trainer)}
     if state:
@@ -112,7 +121,18 @@ def run(case, state=None):
         found["evaluated"] = np.array([logs[name] for name in sorted(logs)])
         embeddings = trainer.predict(make_batches(), verbose=0)
         found["predicted"] = embeddings["adversarial_image_embeddings"]
+    if case == "frozen":
+        parts = trainer.dual_encoder, trainer.terms, make_batches(pairs)
+        found["encoded"] = frozen_sides.encode_once(*parts, 0, 4, verbose=0)["images"]
     return {f"{case}/{name}": value for name, value in found.items()}
+
+
+def move_all_but_the_first(trainer):
+    """Has other weights in other processes than the first, and forgets what was compiled."""
+    if rk.trainers.process()[0] and not IN_ONE_ARRAY:
+        for weight in trainer.dual_encoder.weights:
+            weight.assign(weight + 1.0)
+    trainer.train_function = None
 
 
 def refusal(function):
@@ -152,6 +172,9 @@ def refusals():
     if count > 1:
         found["no shard"] = fit(make_batches().shard(0, 1))
         found["same rows"] = fit(arrays)
+        trainer = make_trainer("standard")
+        trainer.compile(keras.optimizers.SGD(0.1), jit_compile=True)
+        found["compiled"] = refusal(lambda: trainer.fit(make_batches(), verbose=0))
         uneven = {name: array[: SIZE - index] for name, array in arrays.items()}
         found["uneven"] = fit(uneven)
     return found
@@ -167,11 +190,26 @@ def main(folder):
         refused = refusals()
     if index:
         return
+    if IN_ONE_ARRAY:
+        with rk.trainers.on_devices(2, weight_parts=2):
+            figures |= {f"parts/{name}": value for name, value in run("rocmr").items()}
+    else:
+        refused["parts"] = refusal(lambda: rk.trainers.on_devices(2, weight_parts=2).__enter__())
     for case in CASES:
         figures |= {f"one/{name}": value for name, value in run(case).items()}
     np.savez(folder / "figures.npz", **figures)
     (folder / "refusals.json").write_text(json.dumps(refused), "utf-8")
 
 
+def main_of_processes(folder, address, index):
+    keras.distribution.initialize(address, 2, int(index))
+    folder = pathlib.Path(folder)
+    with rk.trainers.on_devices(None):
+        figures = run("fare", folder / "state_of_processes.npz")
+    parts = refusal(lambda: rk.trainers.on_devices(2, weight_parts=2).__enter__())
+    if index == "0":
+        np.savez(folder / "processes.npz", parts=parts, **figures)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:]) if len(sys.argv) == 2 else main_of_processes(*sys.argv[1:])

@@ -11,6 +11,7 @@ from rocmr_keras.attacks.checks import check_float_images
 from rocmr_keras.attacks.checks import check_radius
 from rocmr_keras.attacks.checks import check_range
 from rocmr_keras.attacks.images.image_attack import ImageAttack
+from rocmr_keras.backend import draw_rows
 
 # After so many of 10,000 steps the squares lose half of their area.
 _HALVINGS = (10, 50, 200, 1000, 2000, 4000, 6000, 8000)
@@ -78,8 +79,9 @@ class Square(ImageAttack):
         sides = square_sides(self.num_steps, self.initial_share, height, width)
         sides = ops.convert_to_tensor(sides)
         # All draws at once: a seed cannot advance inside a compiled loop.
-        places = keras.random.uniform((self.num_steps, count, 2), seed=self.seed_generator)
-        colors = radius * self._signs((self.num_steps, count, 1, 1, channels))
+        shape = (self.num_steps, count, 2)
+        places = draw_rows(keras.random.uniform, shape, axis=1, seed=self.seed_generator)
+        colors = radius * self._signs((self.num_steps, count, 1, 1, channels), axis=1)
         # The start of the paper: convolutions are sensitive to high frequencies.
         stripes = radius * self._signs((count, 1, width, channels))
 
@@ -99,8 +101,9 @@ class Square(ImageAttack):
         clean_losses = forward(loss_fn, inputs)
         return keep_better(inputs, clean_losses, bounded(perturbation), losses)[0]
 
-    def _signs(self, shape):
-        draws = keras.random.uniform(shape, -1.0, 1.0, seed=self.seed_generator)
+    def _signs(self, shape, axis=0):
+        options = {"axis": axis, "minval": -1.0, "maxval": 1.0, "seed": self.seed_generator}
+        draws = draw_rows(keras.random.uniform, shape, **options)
         # Not `ops.sign`, which may return zero.
         return ops.where(draws < 0.0, -1.0, 1.0)
 

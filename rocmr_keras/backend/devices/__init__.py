@@ -16,6 +16,7 @@ if keras.config.backend() == "tensorflow":
     from rocmr_keras.backend.devices.mirrored import gather_numbers
     from rocmr_keras.backend.devices.mirrored import is_part
     from rocmr_keras.backend.devices.mirrored import on_devices
+    from rocmr_keras.backend.devices.mirrored import predict_batch
     from rocmr_keras.backend.devices.mirrored import process
     from rocmr_keras.backend.devices.mirrored import replicas
     from rocmr_keras.backend.devices.mirrored import share
@@ -27,6 +28,7 @@ elif keras.config.backend() == "jax":
     from rocmr_keras.backend.devices.arrays import gather_numbers
     from rocmr_keras.backend.devices.arrays import is_part
     from rocmr_keras.backend.devices.arrays import on_devices
+    from rocmr_keras.backend.devices.arrays import predict_batch
     from rocmr_keras.backend.devices.arrays import process
     from rocmr_keras.backend.devices.arrays import replicas
     from rocmr_keras.backend.devices.arrays import share
@@ -38,6 +40,7 @@ else:
     from rocmr_keras.backend.devices.processes import gather_numbers
     from rocmr_keras.backend.devices.processes import is_part
     from rocmr_keras.backend.devices.processes import on_devices
+    from rocmr_keras.backend.devices.processes import predict_batch
     from rocmr_keras.backend.devices.processes import process
     from rocmr_keras.backend.devices.processes import replicas
     from rocmr_keras.backend.devices.processes import share
@@ -51,6 +54,7 @@ __all__ = [
     "gather_numbers",
     "is_part",
     "on_devices",
+    "predict_batch",
     "process",
     "replicas",
     "share",

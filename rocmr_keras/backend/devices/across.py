@@ -29,3 +29,13 @@ def across_devices():
 def is_across_devices():
     """Returns whether the code that runs is inside of `across_devices`."""
     return _local.across
+
+
+def check_whole(weight_parts):
+    """Refuses to divide weights, on backends where Keras cannot."""
+    if weight_parts > 1:
+        raise ValueError(
+            "Weights are divided among devices on JAX only, where Keras has "
+            f"`keras.distribution.ModelParallel`. Received: weight_parts={weight_parts}. Leave it "
+            "out, or set KERAS_BACKEND=jax."
+        )

@@ -48,21 +48,26 @@ def encodes_alone():
     return jax.process_count() == 1
 
 
+def predict_batch(model, batch):
+    """Returns what a plain Keras model gives for one batch, a dict of arrays."""
+    return model.predict_on_batch(batch)
+
+
 def process():
     """Returns which of the processes that train together this is, and how many there are."""
     return jax.process_index(), jax.process_count()
 
 
 def gather_numbers(numbers):
-    """Returns the numbers of each process, a float array `(processes, numbers)`."""
-    numbers = np.array([numbers], "float32")
+    """Returns the numbers of each process, an array `(processes, ...)`; all have one shape."""
+    numbers = np.asarray(numbers)
     if jax.process_count() == 1:
-        return numbers
-    return multihost_utils.process_allgather(numbers, tiled=True)
+        return numbers[None]
+    return multihost_utils.process_allgather(numbers.astype("float32"))
 
 
 @contextlib.contextmanager
-def on_devices(count):
+def on_devices(count, weight_parts):
     """Trains inside on so many devices, or on all; see `rocmr_keras.trainers.on_devices`."""
     devices = keras.distribution.list_devices()
     if count is not None and count > len(devices):
@@ -72,8 +77,54 @@ def on_devices(count):
             f"XLA_FLAGS=--xla_force_host_platform_device_count={count}."
         )
     devices = devices[:count]
+    _check_parts(weight_parts, len(devices))
     if len(devices) == 1:
         yield 1
         return
-    with keras.distribution.DataParallel(devices=devices).scope():
+    # Each process reads a shard of its own already.
+    if weight_parts == 1:
+        distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+    else:
+        distribution = DividedWeights(devices, weight_parts)
+    with distribution.scope():
         yield len(devices)
+
+
+def _check_parts(weight_parts, count):
+    if count % weight_parts:
+        raise ValueError(
+            "`weight_parts` must divide the number of devices. Received: "
+            f"weight_parts={weight_parts}, {count} devices. Take e.g. weight_parts={count}."
+        )
+    if weight_parts > 1 and jax.process_count() > 1:
+        raise ValueError(
+            "Weights are divided among the devices of one process, which saves all of them. "
+            f"Received: weight_parts={weight_parts}, {jax.process_count()} processes. Leave "
+            "`weight_parts` out, or start one process."
+        )
+
+
+class DividedWeights(keras.distribution.ModelParallel):
+    """Divides each weight, and what an optimizer keeps of it, by its shape alone.
+
+    So it is the same for all towers, ours and ready-made ones. XLA sees to it that a step is
+    that of whole weights.
+
+    Args:
+        devices: List of names, as many as `parts` times a number of batch parts.
+        parts: Integer, into how many parts a weight is divided.
+    """
+
+    def __init__(self, devices, parts):
+        shape = (len(devices) // parts, parts)
+        mesh = keras.distribution.DeviceMesh(shape, ("batch", "weights"), devices)
+        super().__init__(layout_map=keras.distribution.LayoutMap(mesh), auto_shard_dataset=False)
+        self.parts = parts
+
+    def get_variable_layout(self, variable):
+        spec, shape = [None] * len(variable.shape), variable.shape
+        divisible = [axis for axis, length in enumerate(shape) if length % self.parts == 0]
+        # Vectors are small, and states of seeds are read by all.
+        if len(shape) > 1 and divisible:
+            spec[max(divisible, key=lambda axis: (shape[axis], axis))] = "weights"
+        return keras.distribution.TensorLayout(spec, self.device_mesh)

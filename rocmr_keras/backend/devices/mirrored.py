@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
+from rocmr_keras.backend.devices.across import check_whole
 from rocmr_keras.backend.devices.across import is_across_devices
 
 
@@ -54,8 +55,16 @@ def divides(model, count):
 
 def encodes_alone():
     """Returns whether a model that is made here runs in this process, on all that it is given."""
-    # Inside a scope each replica would run on all of it.
-    return not tf.distribute.has_strategy()
+    return True
+
+
+def predict_batch(model, batch):
+    """Returns what a plain Keras model gives for one batch, a dict of arrays."""
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        return model.predict_on_batch(batch)
+    # Else each replica would run on all of it.
+    count = len(next(iter(batch.values())))
+    return model.predict(batch, batch_size=count, verbose=0)
 
 
 def process():
@@ -64,13 +73,14 @@ def process():
 
 
 def gather_numbers(numbers):
-    """Returns the numbers of each process, a float array `(processes, numbers)`."""
-    return np.array([numbers], "float64")
+    """Returns the numbers of each process, an array `(processes, ...)`; all have one shape."""
+    return np.asarray(numbers)[None]
 
 
 @contextlib.contextmanager
-def on_devices(count):
+def on_devices(count, weight_parts):
     """Trains inside on so many devices, or on all; see `rocmr_keras.trainers.on_devices`."""
+    check_whole(weight_parts)
     found = len(tf.config.list_physical_devices("GPU"))
     if count is None:
         count = max(found, 1)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from rocmr_keras.backend.devices.across import check_whole
 from rocmr_keras.backend.devices.across import is_across_devices
 from rocmr_keras.backend.finite import changing_variables
 
@@ -69,25 +70,32 @@ def encodes_alone():
     return True
 
 
+def predict_batch(model, batch):
+    """Returns what a plain Keras model gives for one batch, a dict of arrays."""
+    return model.predict_on_batch(batch)
+
+
 def process():
     """Returns which of the processes that train together this is, and how many there are."""
     return (dist.get_rank(), dist.get_world_size()) if is_group() else (0, 1)
 
 
 def gather_numbers(numbers):
-    """Returns the numbers of each process, a float array `(processes, numbers)`."""
+    """Returns the numbers of each process, an array `(processes, ...)`; all have one shape."""
+    numbers = np.asarray(numbers)
     if not is_group():
-        return np.array([numbers], "float64")
+        return numbers[None]
     device = torch.cuda.current_device() if dist.get_backend() == "nccl" else "cpu"
-    here = torch.tensor([float(number) for number in numbers], dtype=torch.float64, device=device)
+    here = torch.from_numpy(np.ascontiguousarray(numbers)).to(device)
     parts = [torch.empty_like(here) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, here)
     return torch.stack(parts).cpu().numpy()
 
 
 @contextlib.contextmanager
-def on_devices(count):
+def on_devices(count, weight_parts):
     """Trains inside on so many devices, or on all; see `rocmr_keras.trainers.on_devices`."""
+    check_whole(weight_parts)
     world = int(os.environ.get("WORLD_SIZE", 1))
     most = max(torch.cuda.device_count(), 1)
     if count not in (1, None, world) or (count is None and most > world == 1):
@@ -109,7 +117,16 @@ def on_devices(count):
 
 
 def begin_alike(model):
-    """Gives a model the state of process 0, and its weights gradients that are averaged."""
+    """Gives a model the state of process 0, and its weights gradients that are averaged.
+
+    Raises:
+        ValueError: If its step is compiled, which may leave the averaging out.
+    """
+    if model.jit_compile:
+        raise ValueError(
+            "Several processes average gradients in hooks, which a step of `torch.compile` may "
+            "not call. Received: jit_compile=True. Compile with jit_compile=False."
+        )
     for variable in changing_variables(model):
         dist.broadcast(variable.value.data, 0)
     # What `Dropout` draws from, of the device that this process computes on.
