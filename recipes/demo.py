@@ -19,6 +19,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -54,6 +55,8 @@ _DATA = (
     "test_share",
 )
 _SECONDS_BETWEEN_LOOKS = 1.0
+#: What AutoAttack prints before each of its stages.
+_ATTACK = re.compile(r"^((?:query|both), .+):$", re.MULTILINE)
 
 #: Clean pairs keep pretrained features, robust ones must be learnt anew: a tenfold rate.
 _CLEAN = ["--learning_rate=2e-4"]
@@ -184,6 +187,9 @@ class Running:
         print("python", os.path.join(_RECIPES.name, job.recipe), *command[1:], flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         self.name, self.log = name, folder / f"{name}.log"
+        self.recipe, self.started = job.recipe, time.monotonic()
+        # A log holds all jobs of a chain, and those of runs before.
+        self.read = self.log.stat().st_size if self.log.exists() else 0
         self.history, self.shown = folder / name / "history.csv", 0
         # That of a run before this one.
         self.known = self.history.read_text("utf-8") if self.history.exists() else ""
@@ -194,20 +200,37 @@ class Running:
                 [sys.executable, *command],
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={"OMP_NUM_THREADS": threads, **os.environ},
+                env={"OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1", **os.environ},
             )
 
     def look(self):
-        """Prints the epochs that are over; returns whether the job is, and ends if it failed."""
+        """Prints the epochs that are over and the attacks that began.
+
+        Returns whether the job is over, and ends if it failed.
+        """
         is_over = self.process.poll() is not None
         self._show_epochs()
+        self._show_attacks()
         if self.process.returncode:
             print(self.log.read_text("utf-8", errors="replace")[-3000:])
             raise SystemExit(
                 f"{self.name} failed with exit code {self.process.returncode}. All that it "
                 f"printed is in {self.log}."
             )
+        if is_over:
+            minutes = (time.monotonic() - self.started) / 60
+            print(f"{self.name}: {self.recipe} took {minutes:.1f} minutes.", flush=True)
         return is_over
+
+    def _show_attacks(self):
+        with open(self.log, "rb") as file:
+            file.seek(self.read)
+            lines = file.read()
+        # The rest of a line that is being written comes next time.
+        lines = lines[: lines.rfind(b"\n") + 1]
+        self.read += len(lines)
+        for attack in _ATTACK.findall(lines.decode("utf-8", errors="replace")):
+            print(f"{self.name}: attacked by {attack}", flush=True)
 
     def _show_epochs(self):
         text = self.history.read_text("utf-8") if self.history.exists() else ""

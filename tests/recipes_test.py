@@ -204,6 +204,7 @@ def demonstrate(folder, data):
     flags += ["--epochs=1", "--presets=standard,tecoa"]
     out = run("demo.py", *flags)
     assert "standard: epoch 1: loss " in out and "tecoa: epoch 1: loss " in out
+    assert "tecoa: attacked by query, APGD, contrastive" in out and "compare.py took " in out
     assert "| standard | " in out and "| tecoa | " in out and " minutes." in out
     written = {path.name for path in (folder / "demo").iterdir()}
     assert written >= {"attacked.png", "retrieval.png", "epsilon.png", "report.html", "tables.md"}
