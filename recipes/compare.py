@@ -178,7 +178,7 @@ def draw_found(models, split):
     ]
     rows = [row for of_one_query in zip(*shown) for row in of_one_query]
     rk.reports.pictures.retrieval_sheet(
-        os.path.join(FLAGS.output, "retrieval.png"), rows, title="Random queries and their top five"
+        os.path.join(FLAGS.output, "retrieval.png"), rows, title="Random queries: the first ten"
     )
 
 
