@@ -16,6 +16,8 @@ PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
 RECIPES = sorted(pathlib.Path(__file__).parents[1].joinpath("recipes").glob("*.py"))
 MEASURED_BESIDE_FRAMEWORKS = {
     *("benchmark_data.py", "benchmark_first_step.py", "benchmark_serving.py"),
+    # Attacks of other authors, who know PyTorch only.
+    "foreign_classifier.py",
 }
 FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub", "grain"}
 
