@@ -46,6 +46,7 @@ def choose_items():
 
 
 def main(_):
+    common_flags.adopt_data_flags(FLAGS.model)
     items = choose_items()
     model = run_report.load_model(FLAGS.model)
     gallery = rk.gallery.build_gallery(
