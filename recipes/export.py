@@ -89,6 +89,9 @@ def main(_):
     logging.set_verbosity(logging.WARNING)
     if FLAGS.gallery == "folder" and not FLAGS.images:
         raise app.UsageError("--gallery=folder needs --images, the folder.")
+    # Said now, not when all the rest is written.
+    for name in FLAGS.formats:
+        rk.export.check_tower_format(name)
     common_flags.adopt_data_flags(FLAGS.model)
     model = run_report.load_model(FLAGS.model)
     gallery, queries = build_gallery(model)
