@@ -64,6 +64,8 @@ def main(_):
 def compare_runs():
     """Compares the reports of some folders, or attacks their models anew first."""
     needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures
+    if needs_data:
+        common_flags.adopt_data_flags(os.path.join(FLAGS.runs[0], "model.keras"))
     split = common_flags.load_chosen(FLAGS.split) if needs_data else None
     folders = FLAGS.runs
     if FLAGS.attacks:
