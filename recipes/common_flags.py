@@ -1,5 +1,6 @@
 """Flags that the recipes share: budgets as the field writes them, data, output."""
 
+import pathlib
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,11 @@ from libraries import rk
 
 #: Published protocols, and the schedule of each.
 PROTOCOLS = {"co_attack": "co_attack", "sga": "set_guidance"}
+#: Flags that say what the data are.
+DATA = (
+    *("dataset", "kinds", "captions", "images", "image_column", "caption_column"),
+    *("csv_separator", "test_share"),
+)
 
 
 class _BudgetParser(flags.ArgumentParser):
@@ -106,6 +112,25 @@ def _check_budgets(texts):
         return bool(parse_budgets(texts))
     except ValueError as error:
         raise flags.ValidationError(str(error)) from error
+
+
+def adopt_data_flags(model):
+    """Takes the data of the run that a model is from, where no data flag is given.
+
+    The flags are those of `flags.txt` beside the file of the model, where there is one; what is
+    taken is printed.
+    """
+    file = pathlib.Path(model).parent / "flags.txt"
+    if any(flags.FLAGS[name].present for name in DATA) or not file.exists():
+        return
+    taken = []
+    for line in file.read_text("utf-8").splitlines():
+        name, _, value = line.removeprefix("--").partition("=")
+        if name in DATA and line != flags.FLAGS[name].serialize():
+            flags.FLAGS[name].parse(value or "true")
+            taken.append(line)
+    if taken:
+        print(f"Data as in {file}: {' '.join(taken)}. Data flags name other data.")
 
 
 def load_data():

@@ -64,6 +64,8 @@ def main(_):
 def compare_runs():
     """Compares the reports of some folders, or attacks their models anew first."""
     needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures
+    if needs_data:
+        common_flags.adopt_data_flags(os.path.join(FLAGS.runs[0], "model.keras"))
     split = common_flags.load_chosen(FLAGS.split) if needs_data else None
     folders = FLAGS.runs
     if FLAGS.attacks:
@@ -178,7 +180,7 @@ def draw_found(models, split):
     ]
     rows = [row for of_one_query in zip(*shown) for row in of_one_query]
     rk.reports.pictures.retrieval_sheet(
-        os.path.join(FLAGS.output, "retrieval.png"), rows, title="Random queries and their top five"
+        os.path.join(FLAGS.output, "retrieval.png"), rows, title="Random queries: the first ten"
     )
 
 

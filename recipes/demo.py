@@ -19,6 +19,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -38,26 +39,23 @@ flags.DEFINE_integer("image_size", 64, "Side of the images in pixels.")
 flags.DEFINE_integer("sequence_length", 16, "Tokens of a caption.")
 flags.DEFINE_integer("epochs", 5, "Passes over the images, of each preset.")
 flags.DEFINE_integer("seed", 0, "Of everything that is drawn.")
-common_flags.define_budget("image_epsilon", 4 / 255, "Image budget of the robust training.")
+common_flags.define_budget(
+    "image_epsilon", None, "Image budget of the robust training; by default 4/255, of photos 2/255."
+)
 common_flags.define_budget("attack_epsilon", 2 / 255, "Image budget of AutoAttack.")
 common_flags.define_data_flags()
 flags.adopt_module_key_flags(common_flags)
 
 _RECIPES = pathlib.Path(__file__).parent
-_DATA = (
-    "dataset",
-    "captions",
-    "images",
-    "image_column",
-    "caption_column",
-    "csv_separator",
-    "test_share",
-)
 _SECONDS_BETWEEN_LOOKS = 1.0
+#: What AutoAttack prints before each of its stages.
+_ATTACK = re.compile(r"^((?:query|both), .+):$", re.MULTILINE)
 
-#: Clean pairs keep pretrained features, robust ones must be learnt anew: a tenfold rate.
+#: Clean pairs keep pretrained features, robust ones must be learnt anew: a tenfold rate on emoji.
 _CLEAN = ["--learning_rate=2e-4"]
-_ROBUST = ["--learning_rate=2e-3", "--warmup=0.5", "--text_epsilon=0.05"]
+_ROBUST = ["--warmup=0.5", "--text_epsilon=0.05"]
+#: Learning rate and image budget. Of photographs those for emoji leave nothing.
+_ROBUST_ON = {"emoji": ("2e-3", "4/255"), "others": ("3e-4", "2/255")}
 
 
 def main(_):
@@ -104,13 +102,14 @@ def start(folder):
 
 def train(folder, preset):
     """Goes on from there with a preset's objective; the words stay as they are."""
+    rate, epsilon = _ROBUST_ON.get(FLAGS.dataset, _ROBUST_ON["others"])
     return finetuning(
         folder / preset,
         f"--model={folder / 'start' / 'model.keras'}",
         f"--preset={preset}",
         "--freeze_texts=2",
-        *(_CLEAN if preset == "standard" else _ROBUST),
-        f"--image_epsilon={written('image_epsilon')}",
+        *(_CLEAN if preset == "standard" else [f"--learning_rate={rate}", *_ROBUST]),
+        f"--image_epsilon={written('image_epsilon') or epsilon}",
         f"--epochs={FLAGS.epochs}",
     )
 
@@ -143,7 +142,7 @@ def compare(folder):
 
 
 def written(name):
-    """Returns a flag as a person writes it."""
+    """Returns a flag as a person writes it, empty where it has no value."""
     return FLAGS[name].serialize().partition("=")[2]
 
 
@@ -177,13 +176,16 @@ class Running:
     """A job that runs beside others on its share of the cores; what it prints goes to a log."""
 
     def __init__(self, name, job, folder, share):
-        given = [FLAGS[name] for name in _DATA if not FLAGS[name].using_default_value]
+        given = [FLAGS[name] for name in common_flags.DATA if FLAGS[name].present]
         data = [flag.serialize() for flag in given]
         kinds = ["--kinds"] if FLAGS.dataset == "emoji" else []
         command = [str(_RECIPES / job.recipe), *data, *kinds, *job.flags]
         print("python", os.path.join(_RECIPES.name, job.recipe), *command[1:], flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         self.name, self.log = name, folder / f"{name}.log"
+        self.recipe, self.started = job.recipe, time.monotonic()
+        # A log holds all jobs of a chain, and those of runs before.
+        self.read = self.log.stat().st_size if self.log.exists() else 0
         self.history, self.shown = folder / name / "history.csv", 0
         # That of a run before this one.
         self.known = self.history.read_text("utf-8") if self.history.exists() else ""
@@ -194,20 +196,37 @@ class Running:
                 [sys.executable, *command],
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={"OMP_NUM_THREADS": threads, **os.environ},
+                env={"OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1", **os.environ},
             )
 
     def look(self):
-        """Prints the epochs that are over; returns whether the job is, and ends if it failed."""
+        """Prints the epochs that are over and the attacks that began.
+
+        Returns whether the job is over, and ends if it failed.
+        """
         is_over = self.process.poll() is not None
         self._show_epochs()
+        self._show_attacks()
         if self.process.returncode:
             print(self.log.read_text("utf-8", errors="replace")[-3000:])
             raise SystemExit(
                 f"{self.name} failed with exit code {self.process.returncode}. All that it "
                 f"printed is in {self.log}."
             )
+        if is_over:
+            minutes = (time.monotonic() - self.started) / 60
+            print(f"{self.name}: {self.recipe} took {minutes:.1f} minutes.", flush=True)
         return is_over
+
+    def _show_attacks(self):
+        with open(self.log, "rb") as file:
+            file.seek(self.read)
+            lines = file.read()
+        # The rest of a line that is being written comes next time.
+        lines = lines[: lines.rfind(b"\n") + 1]
+        self.read += len(lines)
+        for attack in _ATTACK.findall(lines.decode("utf-8", errors="replace")):
+            print(f"{self.name}: attacked by {attack}", flush=True)
 
     def _show_epochs(self):
         text = self.history.read_text("utf-8") if self.history.exists() else ""

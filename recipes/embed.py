@@ -61,6 +61,7 @@ def choose_workers():
 
 
 def main(_):
+    common_flags.adopt_data_flags(FLAGS.model)
     items, workers = choose_items(), choose_workers()
     model = run_report.load_model(FLAGS.model)
     gallery = rk.gallery.build_gallery(

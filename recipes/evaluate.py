@@ -3,7 +3,8 @@ r"""Attacks a trained model, on whichever backend, and reports what is left of i
     KERAS_BACKEND=torch python recipes/evaluate.py --model=runs/rocmr/model.keras
 
 prints the table of clean and adversarial recall and a verdict, and writes `report.json`,
-`report.html` and the pictures to the output folder. Captions meet "one word", which can be
+`report.html` and the pictures to the output folder. The data are those of the run, as `flags.txt`
+beside the model has them, where no data flag names others. Captions meet "one word", which can be
 typed, "one token" of any kind, which is stronger, and "one edit" of those that people make.
 `--attacks=standard` runs AutoAttack instead of the listed attacks, on the budgets `--eval_both`
 and `--eval_substitutions`, on captions by words, edits and characters (`--eval_text=tokens` for
@@ -80,6 +81,7 @@ def run_transfer(model, split):
 def main(_):
     if FLAGS.transfer_to and not FLAGS.protocol:
         raise app.UsageError("--transfer_to needs a --protocol, co_attack or sga.")
+    common_flags.adopt_data_flags(FLAGS.model)
     model = run_report.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
     split = common_flags.load_chosen(FLAGS.split)

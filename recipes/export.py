@@ -3,7 +3,8 @@ r"""Exports a trained model for serving: strings and image files in, search resu
     python recipes/export.py --model=runs/rocmr/model.keras --output=serving
 
 writes `serving/1` (the next time `serving/2`, which a running server changes over to), a
-SavedModel that needs neither Keras nor this package, with the test images as its gallery.
+SavedModel that needs neither Keras nor this package, with the test images as its gallery: of
+the data of the run, as `flags.txt` beside the model has them, or of what data flags name.
 `--gallery=folder --images=photos` searches a folder of yours, `--gallery=none` only embeds.
 `flags.txt` and `report.json` beside the model are carried into its `manifest.json`.
 """
@@ -88,6 +89,10 @@ def main(_):
     logging.set_verbosity(logging.WARNING)
     if FLAGS.gallery == "folder" and not FLAGS.images:
         raise app.UsageError("--gallery=folder needs --images, the folder.")
+    # Said now, not when all the rest is written.
+    for name in FLAGS.formats:
+        rk.export.check_tower_format(name)
+    common_flags.adopt_data_flags(FLAGS.model)
     model = run_report.load_model(FLAGS.model)
     gallery, queries = build_gallery(model)
     index = FLAGS.index

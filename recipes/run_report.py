@@ -152,7 +152,7 @@ def draw(model, split, output, figures, threats):
     label = os.path.basename(os.path.normpath(output))
     rows = rk.evaluation.retrieval_rows(model, split)
     path = os.path.join(output, "retrieval.png")
-    rk.reports.pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, top five")
+    rk.reports.pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, the first ten")
     strongest = f"pgd{FLAGS.eval_steps} {FLAGS.eval_epsilons[-1]}"
     word = common_flags.counted("word")
     examples = rk.evaluation.adversarial_pairs(

@@ -78,6 +78,8 @@ def build_lab(thumbnails):
             "Attacked models need a gallery of pictures. Received: --attack_models and "
             "--thumbnails=none. Name the pictures, for example --thumbnails=test."
         )
+    # The version is loaded, but the ports open after this.
+    logging.info("Loading what the page attacks: %s", ", ".join(FLAGS.attack_models))
     models = {}
     for path in FLAGS.attack_models:
         stem = pathlib.Path(path).stem

@@ -17,6 +17,8 @@ PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
 RECIPES = sorted(pathlib.Path(__file__).parents[1].joinpath("recipes").glob("*.py"))
 MEASURED_BESIDE_FRAMEWORKS = {
     *("benchmark_data.py", "benchmark_first_step.py", "benchmark_serving.py"),
+    # Attacks of other authors, who know PyTorch only.
+    "foreign_classifier.py",
 }
 # Tests that `run.py` leaves to one backend, and what they must not ask for.
 TESTS = pathlib.Path(__file__).parent

@@ -185,3 +185,23 @@ def test_a_model_that_is_not_finite_is_not_saved(recipes, claim, tmp_path):
     with pytest.raises(FloatingPointError, match="must be finite. Received: .*kernel"):
         recipes[1].save_model(model, tmp_path / "run" / "model.keras")
     assert (tmp_path / "run" / "model.keras").read_text() == "former"
+
+
+def test_a_model_brings_the_data_of_its_run(recipes, claim, tmp_path, capsys):
+    import common_flags
+
+    def data(*given):
+        flags.FLAGS.unparse_flags()
+        for name in flags.FLAGS:
+            flags.FLAGS[name].unparse()
+        flags.FLAGS(["evaluate.py", *given])
+        common_flags.adopt_data_flags(tmp_path / "run" / "model.keras")
+        names = ("dataset", "captions", "test_share", "kinds")
+        return [flags.FLAGS[name].value for name in names]
+
+    assert data()[0] == "emoji" and not capsys.readouterr().out
+    claim("--dataset=csv", "--captions=a.csv", "--test_share=0.25", "--kinds")
+    assert data() == ["csv", "a.csv", 0.25, True]
+    assert "--captions=a.csv --dataset=csv" in capsys.readouterr().out
+    assert data("--dataset=emoji") == ["emoji", None, 0.0, False]
+    assert not capsys.readouterr().out

@@ -1,5 +1,6 @@
 """A trained model as one artefact for a server that has neither Keras nor this package."""
 
+from rocmr_keras.export.image_tower import check_tower_format
 from rocmr_keras.export.image_tower import export_image_tower
 from rocmr_keras.export.manifest import verify
 from rocmr_keras.export.options import ExportOptions
@@ -15,6 +16,7 @@ __all__ = [
     "ExportOptions",
     "Gallery",
     "build_gallery",
+    "check_tower_format",
     "export_image_tower",
     "export_saved_model",
     "export_update",

@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import pathlib
 import warnings
@@ -11,21 +12,23 @@ from rocmr_keras.files import new_folder
 from rocmr_keras.gallery.encoding import Tower
 
 _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}
-# What Keras converts from.
-_BACKENDS = {
-    "onnx": ("tensorflow", "torch"),
-    "litert": ("tensorflow",),
-    "openvino": ("tensorflow",),
+# The backends that Keras converts from, as far as the result was seen to be right, and the packages
+# that convert and check. Of what JAX writes, OpenVINO does not know `XlaCallModule`.
+_PACKAGES = {
+    "onnx": {"tensorflow": ("tf2onnx", "onnxruntime"), "torch": ("onnxscript", "onnxruntime")},
+    "litert": {"tensorflow": ()},
+    "openvino": {"tensorflow": ("openvino",), "torch": ("openvino",)},
 }
+_INSTALL = 'Run `pip install "rocmr-keras[convert]"`, or choose another `format`.'
 _TOLERANCE = 1e-4
 
 
 def export_image_tower(model, path, format="onnx", overwrite=False):
     """Writes the image tower for another runtime: pixels in, embeddings out.
 
-    Keras does the conversion, on the TensorFlow backend, to ONNX also on PyTorch. The result is
-    run in its own runtime and compared with the model, for a single image and for several,
-    before it is moved into place.
+    Keras does the conversion, on the TensorFlow backend, to ONNX and OpenVINO also on PyTorch.
+    The result is run in its own runtime and compared with the model, for a single image and for
+    several, before it is moved into place.
 
     Args:
         model: A `DualEncoder` with a preprocessor.
@@ -49,17 +52,7 @@ def export_image_tower(model, path, format="onnx", overwrite=False):
     rocmr_keras.export.export_image_tower(model, "image_tower", format="litert")
     ```
     """
-    if format not in _SUFFIXES:
-        raise ValueError(
-            f"`format` must be one of {sorted(_SUFFIXES)}. Received: format={format!r}. "
-            "`export_saved_model` writes a SavedModel."
-        )
-    if keras.config.backend() not in _BACKENDS[format]:
-        raise ValueError(
-            f"Keras converts to this format from {' or '.join(_BACKENDS[format])}. Received: "
-            f"format={format!r} on the backend {keras.config.backend()!r}. Save the model, and "
-            "export it in a process with KERAS_BACKEND=tensorflow."
-        )
+    check_tower_format(format)
     examples = make_examples(model)
     images = keras.Input((*model.preprocessor.image_size, 3), dtype="float32", name="pixels")
     tower = keras.Model(images, Tower(model, "images")(images))
@@ -79,6 +72,36 @@ def export_image_tower(model, path, format="onnx", overwrite=False):
     return deviation
 
 
+def check_tower_format(format):
+    """Refuses a format that `export_image_tower` cannot write in this process.
+
+    Args:
+        format: String.
+
+    Raises:
+        ValueError: If the format is unknown, or Keras does not write it from this backend.
+        ImportError: If a package is missing.
+    """
+    if format not in _SUFFIXES:
+        raise ValueError(
+            f"`format` must be one of {sorted(_SUFFIXES)}. Received: format={format!r}. "
+            "`export_saved_model` writes a SavedModel."
+        )
+    backends, backend = _PACKAGES[format], keras.config.backend()
+    if backend not in backends:
+        raise ValueError(
+            f"Keras converts to this format from {' or '.join(backends)}. Received: "
+            f"format={format!r} on the backend {backend!r}. Save the model, and export it in a "
+            "process with KERAS_BACKEND=tensorflow."
+        )
+    missing = [name for name in backends[backend] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"Writing and checking {format!r} needs packages that are not installed: "
+            f"{', '.join(missing)}. {_INSTALL}"
+        )
+
+
 def _convert_and_run(tower, file, format, pixels):
     """Returns what the converted tower gives for all images, and below for the first alone."""
     try:
@@ -90,7 +113,7 @@ def _convert_and_run(tower, file, format, pixels):
     except ImportError as error:
         raise ImportError(
             f"Writing and checking {format!r} needs a package that is not installed: {error}. "
-            'Run `pip install "rocmr-keras[convert]"`, or choose another `format`.'
+            f"{_INSTALL}"
         ) from error
     except Exception as error:
         # Converters and runtimes have errors of their own, without a common class.

@@ -1,3 +1,5 @@
+import importlib.util
+
 import keras
 import pytest
 
@@ -23,6 +25,20 @@ def test_onnx_from_pytorch(model, tmp_path):
     path = tmp_path / "tower"
     assert export_image_tower(model, path) < 1e-5
     assert "image_tower.onnx" in verify(path)["files"]
+
+
+def test_openvino_or_an_honest_error(model, tmp_path):
+    path = tmp_path / "tower"
+    if keras.config.backend() == "jax":
+        with pytest.raises(ValueError, match="from tensorflow or torch.*KERAS_BACKEND=tensorflow"):
+            export_image_tower(model, path, format="openvino")
+    elif importlib.util.find_spec("openvino"):
+        assert export_image_tower(model, path, format="openvino") < 1e-5
+        assert {"image_tower.xml", "image_tower.bin"} <= set(verify(path)["files"])
+    else:
+        with pytest.raises(ImportError, match=r"not installed: openvino. Run `pip.*\[convert\]"):
+            export_image_tower(model, path, format="openvino")
+        assert not path.exists()
 
 
 def test_unknown_format(model, tmp_path):

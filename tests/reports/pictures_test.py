@@ -65,6 +65,22 @@ def share(pixels, color):
     return np.mean(np.all(pixels == color, axis=-1))
 
 
+def ten(row):
+    return {**row, **{name: (4 * row[name])[:10] for name in ("results", "scores", "correct")}}
+
+
+def test_ten_results_are_smaller_or_in_two_columns(tmp_path):
+    def height(row):
+        pictures.retrieval_sheet(tmp_path / "sheet.png", [row])
+        pixels = read(tmp_path / "sheet.png")
+        assert share(pixels, GREEN) > 0
+        return len(pixels)
+
+    assert height(ten(text_row())) < height(text_row())
+    # Five lines instead of three, not ten.
+    assert height(image_row()) < height(ten(image_row())) < height(image_row()) + 100
+
+
 def test_retrieval_sheet_frames_the_right_results(tmp_path):
     path = tmp_path / "new" / "folder" / "sheet.png"
     pictures.retrieval_sheet(path, [text_row()], title="First five")
@@ -254,6 +270,7 @@ def test_missing_matplotlib_names_the_extra(tmp_path, monkeypatch):
         ([text_row(eps=1)], r"unknown keys \['eps'\]"),
         ([text_row(scores=[1.0])], "Received: 5 results, 1 scores"),
         ([text_row(results=[])], "Received: 0 results"),
+        ([text_row(results=11 * ["a"])], "have 1 to 10 results .* Received: 11 results"),
         ([text_row(rank_before=0)], r"`rows\[0\]\['rank_before'\]` must be a positive integer"),
         ([text_row(rank=0)], r"`rows\[0\]\['rank'\]` must be a positive integer. Received: 0"),
         ([text_row(query=np.zeros((4, 4)))], r"\['query'\]` must be an array.*shape \(4, 4\)"),

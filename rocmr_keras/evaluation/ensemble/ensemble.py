@@ -1,5 +1,7 @@
 """Runs the stages of AutoAttack one after the other and keeps the worst rank of each query."""
 
+import time
+
 import numpy as np
 
 from rocmr_keras.evaluation.encoding.searched_gallery import SearchedGallery
@@ -36,6 +38,7 @@ class Ensemble:
     Attributes:
         worst: Dict from each direction that was attacked to a `StagedRanking`.
         counts: List of dicts, what each stage did.
+        seconds: Dict from the name of each stage to its `wall` and `cpu` seconds.
     """
 
     def __init__(self, encoded, clean, protocol):
@@ -45,15 +48,21 @@ class Ensemble:
         self.protocol = protocol
         self.worst = {}
         self.counts = []
+        self.seconds = {}
 
     def run(self, stages):
         """Runs a list of `Stage`."""
         for stage in stages:
             if self.encoded.verbose:
                 print(f"{self.protocol}, {stage.name}:")
+            wall, cpu = time.perf_counter(), time.process_time()
             # Both directions of a stage see the state before it.
             for direction, ranking, met in list(self.attack(stage)):
                 self._take_in(stage, direction, ranking, met)
+            self.seconds[stage.name] = {
+                "wall": round(time.perf_counter() - wall, 2),
+                "cpu": round(time.process_time() - cpu, 2),
+            }
 
     def furthest(self):
         """Lists by direction the queries that came first when clean and come last now."""

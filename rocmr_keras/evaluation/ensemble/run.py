@@ -62,14 +62,16 @@ def auto_attack(
             `text`, what is done to captions, names among `"words"`, `"tokens"` (free ones),
             `"edits"` and `"characters"`, by default all but `"tokens"`. Where the model's
             preprocessor has no `whole_word_mask`, or cannot read strings, the default is
-            tokens for words, or no strings; the budget in the report says what was done.
+            tokens for words, or no strings; the budget in the report says what was done;
+            `ground_truth`, as for `evaluate`: a query with an empty list is left alone.
 
     Returns:
         A report like that of `evaluate`, whose attacks are `"auto query"` and, with both
         budgets, `"auto both"`. Their `stages` say of each attack the ranks `k` whose
         margins it climbed (`None` for other objectives), how many `queries` it met, how
         many of them it put out of the first ten (`broken`), and how many queries `lost`
-        each of the ranks to it, a dict. Their `worst` lists, by direction, the queries that
+        each of the ranks to it, a dict. Their `seconds` are what each attack took, by name:
+        `wall` and, of this process, `cpu`. Their `worst` lists, by direction, the queries that
         were right when clean and fell the furthest, at most ten: `query`, its position,
         `rank`, and `stage`, the attack that did it, see `auto_attack_failures`. With
         `return_ranks`, a tuple of this and a dict: from `"clean"` and the name of each
@@ -93,8 +95,9 @@ def auto_attack(
     """
     model = evaluated_model(model)
     check_split(split, batch_size)
+    ground_truth = options.pop("ground_truth", None)
     budget = _budget(model, split, epsilon, num_substitutions, version, options)
-    encoded = EncodedSplit(model, split, batch_size=batch_size, verbose=verbose)
+    encoded = EncodedSplit(model, split, ground_truth, batch_size=batch_size, verbose=verbose)
     ranks = {"clean": encoded.rank_clean(CROSS_MODAL)}
     report = {
         **encoded.describe(),
@@ -113,6 +116,7 @@ def auto_attack(
                 **summary(ensemble.worst),
                 **damage(ranks["clean"], ensemble.worst),
                 "stages": ensemble.counts,
+                "seconds": ensemble.seconds,
                 "worst": ensemble.furthest(),
             }
     return (report, ranks) if return_ranks else report

@@ -10,14 +10,14 @@ from rocmr_keras.evaluation.encoding.queries import encode_attacked
 from rocmr_keras.metrics.ranks import query_ranks
 
 
-def retrieval_rows(model, split, count=6, seed=0, verbose=0):
-    """Draws queries of both modalities, each of another image, and looks up their top five.
+def retrieval_rows(model, split, count=8, seed=0, verbose=0):
+    """Draws queries of both modalities, each of another image, and looks up their first ten.
 
     Args:
         model: A `DualEncoder` with a preprocessor.
         split: A `rocmr_keras.data.Split`.
         count: Integer, rows in all: the first half text queries, the rest image queries; as many
-            as there are images, if these are fewer. Defaults to `6`.
+            as there are images, if these are fewer. Defaults to `8`.
         seed: Integer. The queries are a random draw, not a choice of nice ones.
             Defaults to `0`.
         verbose: `1` for progress bars. Defaults to `0`.
@@ -48,7 +48,7 @@ def _row(model, split, embeddings, modality, index):
     queries, *_ = queries_and_gallery(embeddings, modality)
     return {
         "query": show_item(model, split, modality, index),
-        **first_results(model, split, embeddings, modality, index, queries[index]),
+        **first_results(model, split, embeddings, modality, index, queries[index], count=10),
     }
 
 
@@ -59,7 +59,7 @@ def queries_and_gallery(embeddings, modality):
     return (*images, *texts) if modality == "images" else (*texts, *images)
 
 
-def first_results(model, split, embeddings, modality, index, query):
+def first_results(model, split, embeddings, modality, index, query, count=5):
     """Looks up what a query finds, as `rocmr_keras.reports.pictures.retrieval_sheet` draws it.
 
     Args:
@@ -69,6 +69,7 @@ def first_results(model, split, embeddings, modality, index, query):
         modality: `"images"` or `"texts"`, that of the query.
         index: Integer, which query of the split it is.
         query: Float array `(dim,)`, its embedding, clean or attacked.
+        count: Integer, how many. Defaults to `5`.
 
     Returns:
         Dict with `results`, `scores`, `correct` and `rank`.
@@ -77,7 +78,7 @@ def first_results(model, split, embeddings, modality, index, query):
     found = "texts" if modality == "images" else "images"
     scores = gallery @ query
     # Stable: of equal scores the first item is shown, on every machine.
-    top = np.argsort(-scores, kind="stable")[:5]
+    top = np.argsort(-scores, kind="stable")[:count]
     return {
         "results": [show_item(model, split, found, item) for item in top],
         "scores": [float(scores[item]) for item in top],

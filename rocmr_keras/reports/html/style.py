@@ -31,6 +31,7 @@ h4 { font-size: 14px; margin: 0 0 4px; }
 p { margin: 0; }
 .sub, .note, small, figcaption { color: var(--muted); }
 .note { font-size: 14px; margin-bottom: 12px; max-width: 92ch; }
+h2 + .verdict { margin-top: 12px; }
 section { margin-top: 44px; }
 header + section { margin-top: 24px; }
 .verdict {
@@ -151,9 +152,10 @@ details > :not(summary) { margin-top: 12px; }
   .recall .clean .kept { visibility: hidden; }
   .recall .none { display: none; }
   th, td { padding: 8px 10px; }
-  .stages th, .stages td { padding: 8px 6px; font-size: 14px; }
+  .stages th, .stages td { padding: 8px 5px; font-size: 13px; }
+  .stages td:nth-child(4) { white-space: nowrap; }
   .stages th:first-child { padding-left: 14px; }
   .stages td:last-child { padding-right: 14px; }
-  .share { min-width: 52px; }
+  .share { min-width: 46px; }
 }
 """

@@ -9,7 +9,8 @@ from rocmr_keras.reports.pictures.sheet import MUTED
 from rocmr_keras.reports.pictures.sheet import RED
 from rocmr_keras.reports.pictures.sheet import Sheet
 
-_NUM_RESULTS = 5
+#: More than a line of large pictures are shown smaller, captions in two columns.
+_LARGE, _NUM_RESULTS = 5, 10
 
 
 def retrieval_sheet(path, rows, title=None):
@@ -25,7 +26,7 @@ def retrieval_sheet(path, rows, title=None):
 
             - `"query"`: a string, or an image: array of shape `(height, width, 3)`, uint8 or
               float in `[0, 1]`;
-            - `"results"`: list of 1 to 5 images or strings, best first;
+            - `"results"`: list of 1 to 10 images or strings, best first;
             - `"scores"`: list of as many floats;
             - `"correct"`: list of as many booleans;
             - `"rank"`: integer, rank of the first right result in the whole gallery;
@@ -88,28 +89,37 @@ def _query_words(row):
 
 
 def _draw_images(sheet, left, top, row):
+    size, gap, letters = (152, 12, 13) if len(row["results"]) <= _LARGE else (73, 9, 11)
     for place, (image, score, right) in enumerate(_results(row), start=1):
-        sheet.picture(left, top + 4, 152, image)
-        sheet.frame(left, top + 4, 152, 152, right)
-        sheet.text(left, top + 162, f"{place}", 13, MUTED)
-        color = GREEN if right else INK
-        sheet.text(left + 152, top + 162, f"{score:.3f}", 13, color, bold=right, align="right")
+        sheet.picture(left, top + 4, size, image)
+        sheet.frame(left, top + 4, size, size, right)
+        below, color = top + size + 10, GREEN if right else INK
+        sheet.text(left, below, f"{place}", letters, MUTED)
+        sheet.text(left + size, below, f"{score:.3f}", letters, color, right, align="right")
         if right:
-            sheet.tick(left + 126, top + 4)
-        left += 164
-    return top + 180
+            sheet.tick(left + size - 26, top + 4)
+        left += size + gap
+    return top + size + 28
 
 
 def _draw_captions(sheet, left, top, row):
+    results = list(enumerate(_results(row), start=1))
+    if len(results) <= _LARGE:
+        return _draw_column(sheet, left, top, 808, results)
+    columns = results[:_LARGE], results[_LARGE:]
+    return max(_draw_column(sheet, left + 412 * i, top, 396, columns[i]) for i in range(2))
+
+
+def _draw_column(sheet, left, top, width, results):
     top += 4
-    for place, (caption, score, right) in enumerate(_results(row), start=1):
+    for place, (caption, score, right) in results:
         words = [(word, None) for word in caption.split()]
-        bottom = sheet.paragraph(left + 96, top + 5, 664, words, 14, max_lines=2)
-        sheet.frame(left, top, 808, bottom - top + 6, right)
+        bottom = sheet.paragraph(left + 96, top + 5, width - 144, words, 14, max_lines=2)
+        sheet.frame(left, top, width, bottom - top + 6, right)
         sheet.text(left + 12, top + 6, f"{place}", 13, MUTED)
         sheet.text(left + 36, top + 6, f"{score:.3f}", 13, GREEN if right else INK, right)
         if right:
-            sheet.tick(left + 782, top)
+            sheet.tick(left + width - 26, top)
         top = bottom + 14
     return top - 8
 
@@ -125,7 +135,7 @@ def _check_results(row, name):
         raise ValueError(
             f"`{name}` must have 1 to {_NUM_RESULTS} results with a score and a `correct` each. "
             f"Received: {count} results, {len(row['scores'])} scores, {len(row['correct'])} "
-            "correct. Cut all three lists to the first five."
+            "correct. Cut all three lists to the first ten."
         )
     for position, result in enumerate(row["results"]):
         check_item(result, f"{name}['results'][{position}]")

@@ -275,3 +275,22 @@ def test_errors(model, split):
         auto_attack(model, split)
     with pytest.raises(ValueError, match="Received: version='slow'. 'standard' is"):
         auto_attack(model, split, epsilon=0.1, version="slow")
+
+
+def test_seconds_are_told_by_stage(found):
+    for run in found["attacks"].values():
+        assert set(run["seconds"]) == {stage["attack"] for stage in run["stages"]}
+        # A stage that meets no query takes none.
+        for clock in ("wall", "cpu"):
+            took = [seconds[clock] for seconds in run["seconds"].values()]
+            assert min(took) >= 0 and max(took) > 0
+
+
+def test_queries_without_a_right_item_are_left_alone(model, split):
+    lists = [[], [1, 7], [], [3], [], [], []]
+    truth = {"image_to_text": lists}
+    options = {"version": "fast", "batch_size": 4, "verbose": 0, "ground_truth": truth}
+    report, ranks = auto_attack(model, split, epsilon=0.2, return_ranks=True, **options)
+    ranking = ranks["auto query"]["image_to_text"]
+    assert ranking.queries.tolist() == [1, 3]
+    assert report["attacks"]["auto query"]["stages"][0]["queries"] == 2
