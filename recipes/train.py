@@ -10,6 +10,8 @@ pictures `retrieval.png`, `adversarial.png` and `epsilon.png`.
 `--flagfile=runs/rocmr/flags.txt` repeats a run.
 `--devices=all` trains on all devices; with PyTorch start `torchrun --nproc_per_node=gpu` instead of
 `python`.
+`--text_tower=minilm_words` has the pretrained words of MiniLM (extra `pretrained`) instead of a
+vocabulary learnt from the captions: where these are few, the images alone are left to learn.
 The presets fare and leaf need a trained model: `finetune.py`.
 """
 
@@ -30,12 +32,19 @@ for module in (common_flags, training, validation):
     flags.adopt_module_key_flags(module)
 flags.DEFINE_enum("size", "tiny", ["base", "clip_b32", "small", "tiny"], "Size of the towers.")
 flags.DEFINE_enum("image_tower", "cnn", ["cnn", "vit"], "Kind of image encoder.")
+flags.DEFINE_enum("text_tower", "own", ["own", "minilm_words"], "Fresh, or pretrained words.")
 flags.DEFINE_float("dropout", 0.1, "In the transformers.")
 
 
 def build_model(train):
-    preprocessor = common_flags.make_preprocessor(train.captions)
-    return rk.models.build(FLAGS.size, preprocessor, FLAGS.image_tower, dropout=FLAGS.dropout)
+    options = {"image_tower": FLAGS.image_tower, "dropout": FLAGS.dropout}
+    if FLAGS.text_tower == "minilm_words":
+        size = (FLAGS.image_size, FLAGS.image_size)
+        preprocessor = rk.models.minilm_preprocessor(FLAGS.sequence_length, size)
+        options["text_encoder"] = rk.models.minilm_words(FLAGS.sequence_length, train_table=True)
+    else:
+        preprocessor = common_flags.make_preprocessor(train.captions)
+    return rk.models.build(FLAGS.size, preprocessor, **options)
 
 
 def main(_):

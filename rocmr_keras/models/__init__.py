@@ -8,6 +8,8 @@ from rocmr_keras.models.hub.backbone_image_encoder import pixel_statistics
 from rocmr_keras.models.hub.backbone_text_encoder import BackboneTextEncoder
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite0
 from rocmr_keras.models.hub.efficientnet_lite import efficientnet_lite2
+from rocmr_keras.models.hub.pretrained import minilm_preprocessor
+from rocmr_keras.models.hub.pretrained import minilm_words
 from rocmr_keras.models.hub.pretrained import pretrained
 from rocmr_keras.models.protocols import Attackable
 from rocmr_keras.models.protocols import TextTower
@@ -30,6 +32,8 @@ __all__ = [
     "build",
     "efficientnet_lite0",
     "efficientnet_lite2",
+    "minilm_preprocessor",
+    "minilm_words",
     "pixel_statistics",
     "pretrained",
 ]

@@ -45,7 +45,7 @@ SIZES = {
 IMAGE_TOWERS = ("cnn", "vit")
 
 
-def build(size, preprocessor, image_tower="cnn", dropout=0.0, **kwargs):
+def build(size, preprocessor, image_tower="cnn", dropout=0.0, text_encoder=None, **kwargs):
     """Builds a dual encoder of a named size, with fresh weights.
 
     The vocabulary, the length of a caption and the size of an image come
@@ -60,6 +60,8 @@ def build(size, preprocessor, image_tower="cnn", dropout=0.0, **kwargs):
             `image_size`, besides what `DualEncoder` asks of it.
         image_tower: `"cnn"` or `"vit"`. Defaults to `"cnn"`.
         dropout: Float in `[0, 1)`, for the transformers. Defaults to 0.
+        text_encoder: A text tower that is there already, e.g. `minilm_words()`; the images get
+            its `projection_dim`. Defaults to `None`: a fresh one of the size.
         **kwargs: Further arguments of `DualEncoder`.
 
     Returns:
@@ -84,16 +86,15 @@ def build(size, preprocessor, image_tower="cnn", dropout=0.0, **kwargs):
         )
     _check_preprocessor(preprocessor)
     settings = SIZES[size]
-    projection_dim = settings["projection_dim"]
-    text_encoder = TextEncoder(
+    text_encoder = text_encoder or TextEncoder(
         preprocessor.vocabulary_size,
         preprocessor.sequence_length,
-        projection_dim=projection_dim,
+        projection_dim=settings["projection_dim"],
         dropout=dropout,
         name="text_encoder",
         **settings["text"],
     )
-    options = {"projection_dim": projection_dim, "name": "image_encoder"}
+    options = {"projection_dim": text_encoder.projection_dim, "name": "image_encoder"}
     if image_tower == "cnn":
         image_encoder = ConvolutionalImageEncoder(**settings["cnn"], **options)
     else:

