@@ -93,14 +93,14 @@ def _check(shards, queries, k):
         raise ValueError(
             f"`k` must be 1 or more, an integer. Received: k={k!r}. Ask for at least one hit."
         )
+    if queries.dtype.kind not in "iuf" or not np.isfinite(queries).all():
+        raise ValueError(
+            "`queries` must be finite numbers. Received: NaN, infinity or queries of type "
+            f"{queries.dtype}. Texts are encoded first: `model.encode_texts`."
+        )
     widths = sorted({shard.vectors.shape[1] for shard in shards})
     if queries.ndim != 2 or widths != [queries.shape[1]]:
         raise ValueError(
             "`queries` must be an array (n, dim) of the width of every shard. Received: queries "
             f"of shape {queries.shape}, shards of width {widths}. Use one model for all."
-        )
-    if queries.dtype.kind not in "iuf" or not np.isfinite(queries).all():
-        raise ValueError(
-            "`queries` must be finite numbers. Received: NaN, infinity or queries of type "
-            f"{queries.dtype}. Texts are encoded first: `model.encode_texts`."
         )

@@ -193,3 +193,5 @@ def test_mistakes_of_a_search(gallery, queries):
         gallery.search(queries, 0)
     with pytest.raises(ValueError, match=r"queries of shape \(9, 7\), shards of width \[8\]"):
         gallery.search(queries[:, :7], 1)
+    with pytest.raises(ValueError, match="queries of type .*encoded first: `model.encode_texts`"):
+        gallery.search(["a dog"], 1)
