@@ -48,12 +48,12 @@ from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 from rocmr_keras.models import TextEncoder
 
-# Three tests that take longer than hundreds of others: last, one core would wait for the other.
-LONGEST_FILE = "recipes_test.py"
+# A few tests that take longer than hundreds of others: last, one core would wait for the other.
+LONGEST_FILES = ("recipes_test.py", "devices_test.py")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name != LONGEST_FILE)
+    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
 
 
 COLOURS = {
