@@ -25,8 +25,8 @@ flags.DEFINE_integer("batch_size", 64, "Images embedded at a time.")
 flags.DEFINE_float("max_bad_fraction", 0.01, "Share of the new images that may be unreadable.")
 
 
-def append_new(model, gallery):
-    """Returns the gallery with the images of the folder that it has not."""
+def append_new(model, gallery, first_id):
+    """Returns the gallery with the images of the folder that it has not, numbered on."""
     paths, _, names = rk.gallery.list_items(FLAGS.images, "images")
     known = set(gallery.names)
     new = [place for place, name in enumerate(names) if name not in known]
@@ -40,7 +40,7 @@ def append_new(model, gallery):
     )
     # Its ids are places in the list; unreadable images are left out.
     names = [names[new[place]] for place in added.ids]
-    return gallery.append(added.vectors, gallery.ids.max() + 1 + added.ids, names)
+    return gallery.append(added.vectors, first_id + added.ids, names)
 
 
 def main(_):
@@ -53,7 +53,8 @@ def main(_):
     model = run_report.load_model(FLAGS.model)
     rest = len(gallery)
     if FLAGS.images:
-        gallery = append_new(model, gallery)
+        # An id that went away now does not come again as that of another image.
+        gallery = append_new(model, gallery, before.ids.max() + 1)
     gone, come = len(before) - rest, len(gallery) - rest
     if not gone and not come:
         print(f"{path}: {len(before)} items, nothing to change.")
