@@ -153,17 +153,25 @@ def report(times):
     print(f"{baseline}: {np.median(times[baseline]):.4f} s")
 
 
-def main(_):
+def table_without_model(sizes):
+    """Returns the table of a part that makes its models itself, or has none; else `None`."""
+    counts, size = list(map(int, FLAGS.processes)), FLAGS.batch_size
     if FLAGS.what == "clip":
-        return print(benchmark_clip.table(FLAGS.batch_size, FLAGS.num_steps, FLAGS.repeats))
+        return benchmark_clip.table(size, FLAGS.num_steps, FLAGS.repeats)
     if FLAGS.what == "devices":
-        return print(benchmark_devices.table(FLAGS.presets, FLAGS.devices, FLAGS.precision))
-    counts, sizes = list(map(int, FLAGS.processes)), list(map(int, FLAGS.gallery_sizes))
+        return benchmark_devices.table(FLAGS.presets, FLAGS.devices, FLAGS.precision)
     if FLAGS.what == "packs":
-        parts = FLAGS.images, FLAGS.image_size, FLAGS.batch_size, counts
-        return print(benchmark_packs.table(*parts))
+        return benchmark_packs.table(FLAGS.images, FLAGS.image_size, size, counts)
     if FLAGS.what == "shards":
-        return print(benchmark_shards.table(sizes[0], FLAGS.batch_size, counts, FLAGS.repeats))
+        return benchmark_shards.table(sizes[0], size, counts, FLAGS.repeats)
+    return None
+
+
+def main(_):
+    sizes = list(map(int, FLAGS.gallery_sizes))
+    table = table_without_model(sizes)
+    if table is not None:
+        return print(table)
     preprocessor = build_preprocessor()
     batch = build_batch(preprocessor)
 
