@@ -11,11 +11,13 @@ pictures `retrieval.png`, `adversarial.png` and `epsilon.png`.
 `--devices=all` trains on all devices; with PyTorch start `torchrun --nproc_per_node=gpu` instead of
 `python`.
 `--text_tower=minilm_words` has the pretrained words of MiniLM (extra `pretrained`) instead of a
-vocabulary learnt from the captions: where these are few, the images alone are left to learn.
+vocabulary learnt from the captions; `--text_tower=runs/start/model.keras` has the text tower of a
+trained model, which stays as it is. Where captions are few, the images alone are left to learn.
 The presets fare and leaf need a trained model: `finetune.py`.
 """
 
 import common_flags
+import run_report
 import training
 import validation
 from absl import app
@@ -32,19 +34,39 @@ for module in (common_flags, training, validation):
     flags.adopt_module_key_flags(module)
 flags.DEFINE_enum("size", "tiny", ["base", "clip_b32", "small", "tiny"], "Size of the towers.")
 flags.DEFINE_enum("image_tower", "cnn", ["cnn", "vit"], "Kind of image encoder.")
-flags.DEFINE_enum("text_tower", "own", ["own", "minilm_words"], "Fresh, or pretrained words.")
+flags.DEFINE_string(
+    "text_tower",
+    "own",
+    "own: fresh; minilm_words: pretrained words; path.keras: that model's, frozen.",
+)
 flags.DEFINE_float("dropout", 0.1, "In the transformers.")
 
 
 def build_model(train):
     options = {"image_tower": FLAGS.image_tower, "dropout": FLAGS.dropout}
-    if FLAGS.text_tower == "minilm_words":
-        size = (FLAGS.image_size, FLAGS.image_size)
-        preprocessor = rk.models.minilm_preprocessor(FLAGS.sequence_length, size)
-        options["text_encoder"] = rk.models.minilm_words(FLAGS.sequence_length, train_table=True)
-    else:
+    size = (FLAGS.image_size, FLAGS.image_size)
+    if FLAGS.text_tower == "own":
         preprocessor = common_flags.make_preprocessor(train.captions)
-    return rk.models.build(FLAGS.size, preprocessor, **options)
+        return rk.models.build(FLAGS.size, preprocessor, **options)
+    if FLAGS.text_tower == "minilm_words":
+        preprocessor = rk.models.minilm_preprocessor(FLAGS.sequence_length, size)
+        words = rk.models.minilm_words(FLAGS.sequence_length, train_table=True)
+        return rk.models.build(FLAGS.size, preprocessor, text_encoder=words, **options)
+    return build_beside(run_report.load_model(FLAGS.text_tower), size, options)
+
+
+def build_beside(model, image_size, options):
+    """Returns a fresh image tower beside the text side of a model, which is frozen."""
+    config = {**model.preprocessor.get_config(), "image_size": image_size}
+    preprocessor = type(model.preprocessor).from_config(config)
+    shared = ("text_encoder", "projection_dim", "use_logit_bias")
+    options |= {name: getattr(model, name) for name in shared}
+    beside = rk.models.build(FLAGS.size, preprocessor, **options)
+    if model.projection_dim is not None:
+        beside.text_projection.set_weights(model.text_projection.get_weights())
+    beside.similarity_head.set_weights(model.similarity_head.get_weights())
+    beside.freeze(texts="all")
+    return beside
 
 
 def main(_):

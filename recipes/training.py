@@ -40,6 +40,9 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
     flags.DEFINE_integer("text_candidates", 8, "Swaps or edits tried; also places of characters.")
     flags.DEFINE_bool("text_look_ahead", True, "Rank tokens twice: 2 do for 8.")
+    flags.DEFINE_integer(
+        "text_drawn", None, "Words a text looks for swaps among, drawn each step; none: all.", 1
+    )
     flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
     flags.DEFINE_integer("epochs", epochs, "Passes over the images.")
     flags.DEFINE_integer("batch_size", 64, "Image-caption pairs in a batch.")
@@ -128,6 +131,7 @@ def build_attacks(terms):
             FLAGS.text_candidates,
             random_start=terms.measures("adversarial_text_embeddings"),
             look_ahead=FLAGS.text_look_ahead,
+            num_drawn=FLAGS.text_drawn,
             candidates=rk.attacks.WholeWords() if FLAGS.text_attack == "words" else None,
             seed=FLAGS.seed,
         )

@@ -66,7 +66,7 @@ def test_chunks_of_one_size_and_a_batch_of_one_chunk(train, chunk_size):
 
 
 def token_attacks():
-    substitution = TokenSubstitution(1, 2, random_start=True, seed=2)
+    substitution = TokenSubstitution(1, 2, random_start=True, num_drawn=20, seed=2)
     substitution.epsilon_scale.assign(0.5)
     image_attack = PGD(0.5, num_steps=2, norm="l2", num_restarts=2, seed=1)
     return {"image_attack": image_attack, "text_attack": substitution}

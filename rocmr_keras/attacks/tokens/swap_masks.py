@@ -27,6 +27,19 @@ class SwapMask:
         """
         raise NotImplementedError
 
+    def mask_among(self, token_ids, tokens, vocabulary):
+        """Says the same of some tokens only, by default out of the whole mask.
+
+        Args:
+            token_ids: Integer tensor `(batch, length)`, the current texts.
+            tokens: Integer tensor `(batch, n)`, those that may come.
+            vocabulary: A `rocmr_keras.attacks.Vocabulary`.
+
+        Returns:
+            Boolean tensor `(batch, length, n)`.
+        """
+        return columns(self.mask(token_ids, vocabulary), token_ids, tokens)
+
     def get_config(self):
         return {}
 
@@ -114,13 +127,18 @@ class WholeWords(SwapMask):
         self.forbidden = tuple(int(token) for token in forbidden)
 
     def mask(self, token_ids, vocabulary):
-        if vocabulary.is_whole_word is None:
-            raise ValueError(
-                "`WholeWords` needs to know which tokens are whole words. Received: a "
-                "vocabulary with is_whole_word=None. Attack a model whose preprocessor "
-                "has a `whole_word_mask`, or use `NearestNeighbors`."
-            )
-        is_whole = ops.convert_to_tensor(vocabulary.is_whole_word, dtype="bool")
+        is_whole = _whole_words(vocabulary)
+        replaceable = self._replaceable(token_ids, is_whole, vocabulary)
+        return ops.logical_and(replaceable[..., None], self._writable(is_whole))
+
+    def mask_among(self, token_ids, tokens, vocabulary):
+        is_whole = _whole_words(vocabulary)
+        writable = ops.take(self._writable(is_whole), tokens, axis=0)
+        replaceable = self._replaceable(token_ids, is_whole, vocabulary)
+        return ops.logical_and(replaceable[..., None], writable[:, None])
+
+    def _replaceable(self, token_ids, is_whole, vocabulary):
+        """Returns where a whole word stands alone, `(batch, length)`."""
         partial = ops.logical_and(vocabulary.allowed, ops.logical_not(is_whole))
         nothing = ops.zeros_like(token_ids[:, :1], dtype="bool")
         # A whole piece beside one that is none makes a longer word with it.
@@ -130,8 +148,7 @@ class WholeWords(SwapMask):
         else:
             glued = ops.take(partial, token_ids[:, 1:], axis=0)
             glued = ops.concatenate([glued, nothing], axis=1)
-        alone = ops.logical_and(ops.take(is_whole, token_ids, axis=0), ops.logical_not(glued))
-        return ops.logical_and(alone[..., None], self._writable(is_whole))
+        return ops.logical_and(ops.take(is_whole, token_ids, axis=0), ops.logical_not(glued))
 
     def _writable(self, is_whole):
         kept = ~np.isin(np.arange(is_whole.shape[0]), self.forbidden)
@@ -139,6 +156,32 @@ class WholeWords(SwapMask):
 
     def get_config(self):
         return {"forbidden": list(self.forbidden)}
+
+
+def columns(mask, token_ids, tokens):
+    """Returns columns of a mask `(batch, length, vocabulary_size)`, for some tokens of each text.
+
+    Args:
+        mask: Boolean tensor that broadcasts to that shape.
+        token_ids: Integer tensor `(batch, length)`.
+        tokens: Integer tensor `(batch, n)`.
+
+    Returns:
+        Boolean tensor `(batch, length, n)`.
+    """
+    # `take_along_axis` does not broadcast by itself, and the batch may have no static size.
+    mask = ops.logical_and(mask, ops.ones_like(token_ids[..., None], dtype="bool"))
+    return ops.take_along_axis(mask, tokens[:, None], axis=-1)
+
+
+def _whole_words(vocabulary):
+    if vocabulary.is_whole_word is None:
+        raise ValueError(
+            "`WholeWords` needs to know which tokens are whole words. Received: a "
+            "vocabulary with is_whole_word=None. Attack a model whose preprocessor "
+            "has a `whole_word_mask`, or use `NearestNeighbors`."
+        )
+    return ops.convert_to_tensor(vocabulary.is_whole_word, dtype="bool")
 
 
 def _unit_rows(table):

@@ -1,6 +1,7 @@
 from keras import ops
 
 from rocmr_keras.attacks.tokens.beam import NEVER
+from rocmr_keras.attacks.tokens.swap_masks import columns
 
 
 class Swaps:
@@ -23,13 +24,11 @@ class Swaps:
         self.token_ids = token_ids
         self.positions = positions
         self.vocabulary = vocabulary
-        self.mask = None if swap_mask is None else swap_mask.mask(token_ids, vocabulary)
+        self.swap_mask = swap_mask
+        self.mask = None
         self.table = ops.cast(vocabulary.table, "float32")
-        self.lengths = None
-        if match_length:
-            lengths = ops.sqrt(ops.sum(ops.square(self.table), axis=-1))
-            self.table = self.table / ops.maximum(lengths, 1e-12)[:, None]
-            self.lengths = ops.take(lengths, token_ids)[..., None]
+        self.match_length = match_length
+        self.old, self.lengths = self._rows(token_ids)
 
     def shortlist(self, gradient, count):
         """Returns tokens that hold the best `count` swaps of each text.
@@ -44,10 +43,12 @@ class Swaps:
         size = self.table.shape[0]
         # A token of the text gains nothing where it stands, and must not displace another.
         few = min(count + self.token_ids.shape[1], size)
-        gradient = self._scaled(gradient)
-        offsets = ops.where(self.positions, -self._old(gradient), NEVER)
-        gains = ops.matmul(gradient, ops.transpose(self.table)) + offsets[..., None]
-        if self.mask is not None:
+        gradient = gradient * self.lengths
+        offsets = ops.where(self.positions, -self._gains_of_old(gradient), NEVER)
+        table = _normalized(self.table)[0] if self.match_length else self.table
+        gains = ops.matmul(gradient, ops.transpose(table)) + offsets[..., None]
+        if self.swap_mask is not None:
+            self.mask = self.swap_mask.mask(self.token_ids, self.vocabulary)
             gains = ops.where(self.mask, gains, NEVER)
         best = ops.where(self.vocabulary.allowed, ops.max(gains, axis=1), NEVER)
         return ops.cast(ops.top_k(best, few)[1], self.token_ids.dtype)
@@ -63,17 +64,18 @@ class Swaps:
             Float tensor `(batch, length, n)`: `(e_new - e_old) . gradient`, and `-1e30` for a
             swap that is not allowed or changes nothing.
         """
-        gradient = self._scaled(gradient)
-        new = ops.take(self.table, tokens, axis=0)
+        gradient = gradient * self.lengths
+        new, _ = self._rows(tokens)
         gains = ops.matmul(gradient, ops.transpose(new, (0, 2, 1)))
-        gains = gains - self._old(gradient)[..., None]
+        gains = gains - self._gains_of_old(gradient)[..., None]
         allowed = ops.take(ops.convert_to_tensor(self.vocabulary.allowed), tokens, axis=0)
         allowed = ops.logical_and(allowed[:, None], tokens[:, None] != self.token_ids[..., None])
         allowed = ops.logical_and(allowed, self.positions[..., None])
         if self.mask is not None:
-            # `take_along_axis` does not broadcast by itself, and the batch may have no static size.
-            mask = ops.logical_and(self.mask, ops.ones_like(gains[..., :1], dtype="bool"))
-            allowed = ops.logical_and(allowed, ops.take_along_axis(mask, tokens[:, None], axis=-1))
+            allowed = ops.logical_and(allowed, columns(self.mask, self.token_ids, tokens))
+        elif self.swap_mask is not None:
+            among = self.swap_mask.mask_among(self.token_ids, tokens, self.vocabulary)
+            allowed = ops.logical_and(allowed, among)
         return ops.where(allowed, gains, NEVER)
 
     def best(self, gradient, tokens, count, but=None):
@@ -106,8 +108,15 @@ class Swaps:
         places = ops.arange(self.token_ids.shape[1], dtype=self.token_ids.dtype)
         return ops.where(places == position[..., None], token[..., None], self.token_ids)
 
-    def _scaled(self, gradient):
-        return gradient if self.lengths is None else gradient * self.lengths
+    def _gains_of_old(self, gradient):
+        return ops.sum(gradient * self.old, axis=-1)
 
-    def _old(self, gradient):
-        return ops.sum(gradient * ops.take(self.table, self.token_ids, axis=0), axis=-1)
+    def _rows(self, tokens):
+        """Returns embeddings as the ranking takes them, and their lengths, or 1."""
+        rows = ops.take(self.table, tokens, axis=0)
+        return _normalized(rows) if self.match_length else (rows, 1.0)
+
+
+def _normalized(rows):
+    lengths = ops.sqrt(ops.sum(ops.square(rows), axis=-1, keepdims=True))
+    return rows / ops.maximum(lengths, 1e-12), lengths

@@ -54,6 +54,10 @@ class TokenSubstitution(TokenAttack):
             candidates more. 32 candidates then find about what 128 do without, and 2 what
             32 do (on a pretrained MiniLM four fifths of it), which is enough for training.
             Means nothing for a single candidate. Defaults to `True`.
+        num_drawn: Integer, tokens among which a text looks for swaps, drawn for each text in
+            each round at even steps through the vocabulary, or `None` for all of it. For
+            training: with 30,000 words the ranking of all is most of a step. A search that is
+            reported should see them all. Defaults to `None`.
 
     Call arguments:
         inputs: Integer tensor `(batch, length)`, token ids.
@@ -84,6 +88,7 @@ class TokenSubstitution(TokenAttack):
         random_start=False,
         match_length=True,
         look_ahead=True,
+        num_drawn=None,
         **kwargs,
     ):
         super().__init__(seed=seed, **kwargs)
@@ -94,6 +99,7 @@ class TokenSubstitution(TokenAttack):
         self.random_start = random_start
         self.match_length = match_length
         self.look_ahead = look_ahead
+        self.num_drawn = None if num_drawn is None else check_count("num_drawn", num_drawn)
         self._freeze()
 
     def call(self, inputs, loss_fn, positions, vocabulary):
@@ -137,11 +143,11 @@ class TokenSubstitution(TokenAttack):
     def _try(self, swaps, gradient, loss_fn):
         """Returns texts with one swap made `(copies, batch, length)`, and their losses."""
         if not self.look_ahead or self.num_candidates == 1:
-            tokens = swaps.shortlist(gradient, self.num_candidates)
+            tokens = self._tokens(swaps, gradient, self.num_candidates)
             *best, valid = swaps.best(gradient, tokens, self.num_candidates)
             return _score(swaps.write(*best), valid, swaps, loss_fn)
         count = self.num_candidates - 1
-        tokens = swaps.shortlist(gradient, max(count, _SHORTLIST))
+        tokens = self._tokens(swaps, gradient, max(count, _SHORTLIST))
         *first, valid = swaps.best(gradient, tokens, 1)
         text = swaps.write(*first)
         losses, second, _ = safe_gradient(loss_fn, swaps.vocabulary.embed(text[0]))
@@ -150,6 +156,19 @@ class TokenSubstitution(TokenAttack):
         texts, found = _score(swaps.write(*best), others, swaps, loss_fn)
         losses = _counted(losses[None], valid)
         return ops.concatenate([text, texts]), ops.concatenate([losses, found])
+
+    def _tokens(self, swaps, gradient, count):
+        """Returns tokens `(batch, n)` to choose from: the most promising, or any few."""
+        size = swaps.table.shape[0]
+        if self.num_drawn is None or self.num_drawn >= size:
+            return swaps.shortlist(gradient, count)
+        shape = ops.shape(swaps.token_ids)[:1]
+        first = draw_rows(keras.random.uniform, shape, seed=self.seed_generator)
+        # Ids often go by frequency: even steps meet frequent and rare words alike.
+        steps = ops.arange(self.num_drawn, dtype="float32") / self.num_drawn
+        share = (first[:, None] + steps) % 1.0
+        tokens = ops.cast(ops.floor(share * size), swaps.token_ids.dtype)
+        return ops.minimum(tokens, size - 1)
 
     def _near(self, rows):
         """Returns where the gradient is taken."""
@@ -171,6 +190,7 @@ class TokenSubstitution(TokenAttack):
                 "random_start": self.random_start,
                 "match_length": self.match_length,
                 "look_ahead": self.look_ahead,
+                "num_drawn": self.num_drawn,
             }
         )
         return config

@@ -71,6 +71,20 @@ def test_forbidden_words_are_not_written():
     assert found == [[[4], [], [1, 4]], [[1], [], []]]
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_mask_among_some_tokens_has_the_columns_of_the_whole(ends):
+    is_whole_word = np.array([False, True, False, True, True, False])
+    texts = ops.convert_to_tensor(np.array([[1, 2, 3], [4, 0, 5]], "int32"))
+    vocabulary = Vocabulary(None, TABLE, ALLOWED, is_whole_word, ends)
+    tokens = np.array([[4, 1, 2], [3, 3, 5]], "int32")
+    for candidates in (WholeWords([3]), NearestNeighbors(min_cosine=0.3)):
+        whole = ops.convert_to_numpy(candidates.mask(texts, vocabulary))
+        found = candidates.mask_among(texts, ops.convert_to_tensor(tokens), vocabulary)
+        expected = np.stack([row[:, few] for row, few in zip(whole, tokens, strict=True)])
+        np.testing.assert_array_equal(ops.convert_to_numpy(found), expected)
+        assert expected.any() and not expected.all()
+
+
 def test_masks_narrow_the_gains():
     swaps = Swaps(
         ops.convert_to_tensor(TOKEN_IDS),

@@ -77,6 +77,27 @@ def test_examples_do_not_depend_on_each_other(model, batch, make_target, substit
     np.testing.assert_array_equal(again, found[rows])
 
 
+def test_drawn_tokens_come_from_all_of_the_vocabulary(batch, ordinary, substitute, losses_of):
+    clean = losses_of(batch["token_ids"])
+    written = set()
+    for seed in range(12):
+        found = substitute(num_candidates=60, num_drawn=5, seed=seed)
+        changed = found != batch["token_ids"]
+        assert np.all(changed.sum(axis=1) <= 1)
+        assert np.all(losses_of(found) >= clean - 1e-6)
+        written |= set(found[changed].tolist())
+    # The whole search writes three tokens at most, the best of each text.
+    assert len(written) > 6 and min(written) > 3 and max(written) > 40
+
+
+def test_as_many_drawn_as_there_are_is_the_whole_search(substitute):
+    whole = substitute(num_candidates=8)
+    np.testing.assert_array_equal(substitute(num_candidates=8, num_drawn=50), whole)
+    assert np.any(substitute(num_candidates=8, num_drawn=2, seed=0) != whole)
+    with pytest.raises(ValueError, match="`num_drawn` must be"):
+        TokenSubstitution(num_drawn=0)
+
+
 # The first four tokens are numbers on a line, the others may not be written.
 LINE = np.zeros((50, 8), "float32")
 LINE[:4, 0] = [1.0, 4.0, -3.0, 0.0]
