@@ -164,6 +164,7 @@ def test_train_resume_and_compare(captions, tmp_path):
         evaluate_a_few(tmp_path)
     if keras.config.backend() == "torch":  # Elsewhere compiling it takes minutes.
         tune_texts(captions, tmp_path)
+        train_beside(captions, tmp_path)
         output = f"--output={tmp_path}/auto"
         rows = [f"--rows={tmp_path}/rows.csv", f"--rows_images={tmp_path}/rows"]
         out = run("evaluate.py", model, output, *data, "--attacks=fast", "--audit", *rows)
@@ -313,8 +314,21 @@ def tune_texts(captions, folder):
     assert np.abs(tables[0] - tables[1]).max() > 1e-6
     again = [f"--model={model}", "--overwrite", *flags]
     run("finetune.py", "--text_attack=edits", *again)
-    run("finetune.py", "--text_attack=tokens", "--notext_look_ahead", *again)
+    run("finetune.py", "--text_attack=tokens", "--notext_look_ahead", "--text_drawn=9", *again)
     assert "--notext_look_ahead" in (folder / "leaf" / "flags.txt").read_text()
+
+
+def train_beside(captions, folder):
+    """A fresh image tower beside the texts of a trained model, at another size of image."""
+    trained = f"{folder}/rocmr-0/model.keras"
+    flags = [*small(captions, folder / "beside"), f"--text_tower={trained}", "--image_size=24"]
+    run("train.py", "--preset=standard", "--epochs=1", "--evaluate_on=none", *flags)
+    before, after = (keras.saving.load_model(p) for p in (trained, folder / "beside/model.keras"))
+    for old, new in zip(before.text_encoder.get_weights(), after.text_encoder.get_weights()):
+        np.testing.assert_array_equal(old, new)
+    images = [model.image_encoder.get_weights()[0] for model in (before, after)]
+    assert np.abs(images[0] - images[1]).max() > 1e-6
+    assert after.preprocessor.image_size == (24, 24)
 
 
 def evaluate_a_few(folder):
