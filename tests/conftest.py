@@ -43,6 +43,7 @@ from rocmr_keras.data import Preprocessor
 from rocmr_keras.data import Split
 from rocmr_keras.evaluation import Threat
 from rocmr_keras.evaluation import evaluate
+from rocmr_keras.export import export_saved_model
 from rocmr_keras.gallery import Gallery
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
@@ -270,3 +271,14 @@ def small_gallery():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     names = [f"photo {i}.jpg" for i in range(39)] + ["שלום.png"]
     return Gallery(vectors.astype("float32"), ids=np.arange(40) + 100, names=names)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, small_model, small_gallery):
+    """The small model and its gallery as version 1 of a folder, and the manifest.
+
+    Elsewhere than on TensorFlow a process of its own writes it: who changes it changes a copy.
+    """
+    folder = tmp_path_factory.mktemp("exported")
+    run = {"flags": {"preset": "rocmr"}, "report": {"clean": {"recall_at_1": 0.5}}}
+    return folder, export_saved_model(small_model, folder / "1", small_gallery, run=run)

@@ -31,7 +31,9 @@ ONE_THREAD = {
 # What never computes on a backend: NumPy, texts, files, TensorFlow's decoders and server. Where
 # several backends run, the last alone runs these, for it starts soonest. What is new runs on all.
 WITHOUT_BACKEND = [
-    *("metrics", "data/emoji", "data/formats", "reports/corruptions_test.py"),
+    *("metrics", "data/emoji", "data/formats", "data/packs", "data/preprocessors"),
+    *("data/image_headers_test.py", "data/images_test.py", "data/leaks_test.py"),
+    *("data/loading_test.py", "data/split_test.py", "reports/corruptions_test.py"),
     *("reports/pictures_test.py", "export/headers_test.py", "arguments_test.py", "files_test.py"),
     *("names_test.py", "packaging_test.py"),
     # Not the attack lab, nor the page that shows it, nor the process of the recipe.

@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from rocmr_keras.export import export_saved_model
-
 ALONE = pathlib.Path(__file__).with_name("alone.py")
 
 
@@ -29,14 +27,13 @@ def gallery(small_gallery):
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory):
-    return tmp_path_factory.mktemp("serving")
+def base(exported):
+    return exported[0]
 
 
 @pytest.fixture(scope="session")
-def manifest(base, model, gallery):
-    run = {"flags": {"preset": "rocmr"}, "report": {"clean": {"recall_at_1": 0.5}}}
-    return export_saved_model(model, base / "1", gallery, run=run)
+def manifest(exported):
+    return exported[1]
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,13 @@
 import contextlib
 import http.client
 import json
+import shutil
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from rocmr_keras.export import export_saved_model
 from rocmr_keras.export import export_update
 from rocmr_keras.export import read_gallery
 from rocmr_keras.export import verify
@@ -47,9 +47,9 @@ class Client(threading.Thread):
 
 
 @pytest.fixture
-def base(small_model, small_gallery, tmp_path):
+def base(exported, tmp_path):
     base = tmp_path / "base"
-    export_saved_model(small_model, base / "1", small_gallery, run={"flags": ["--seed=0"]})
+    shutil.copytree(exported[0] / "1", base / "1")
     # Of an update that was killed, almost done.
     (base / ".2.999999999.writing").mkdir()
     (base / ".2.999999999.writing" / "saved_model.pb").write_bytes(b"half")
@@ -92,7 +92,7 @@ def test_a_gallery_that_changes_under_load(small_model, base, run_server, wait_f
     np.testing.assert_array_equal(found["scores"], truth["scores"])
     assert [name.decode() for name in found["names"].ravel()] == truth["names"].ravel().tolist()
     before, after = verify(base / "1"), verify(path)
-    assert after["flags"] == ["--seed=0"] and after["weights"]["dtype"] == "float32"
+    assert after["flags"] == {"preset": "rocmr"} and after["weights"]["dtype"] == "float32"
     assert set(after["signatures"]) == set(before["signatures"])
 
 

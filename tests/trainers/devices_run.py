@@ -20,6 +20,8 @@ from rocmr_keras.trainers import frozen_sides
 
 SIZE = 8
 VOCABULARY = ["[PAD]", "[UNK]", "[START]", "[END]", *"abcdefgh"]
+#: One for all: each would trace its tokenizer anew, which takes as long as a step.
+PREPROCESSOR = rk.data.Preprocessor(VOCABULARY, sequence_length=6, image_size=(4, 4))
 IN_ONE_GRAPH = keras.config.backend() == "tensorflow"
 IN_ONE_ARRAY = keras.config.backend() == "jax"
 #: What is trained: the terms, and what the towers hold.
@@ -43,8 +45,7 @@ def make_split(pairs):
 
 
 def make_batches(pairs=2 * SIZE):
-    preprocessor = rk.data.Preprocessor(VOCABULARY, sequence_length=6, image_size=(4, 4))
-    batches = rk.data.batches(make_split(pairs), preprocessor, SIZE)
+    batches = rk.data.batches(make_split(pairs), PREPROCESSOR, SIZE)
     return batches.shard(*rk.trainers.process())
 
 
@@ -61,8 +62,7 @@ def make_trainer(
     text_encoder = rk.models.TextEncoder(
         len(VOCABULARY), 6, 8, 0, projection_dim=8, dropout=dropout
     )
-    preprocessor = rk.data.Preprocessor(VOCABULARY, sequence_length=6, image_size=(4, 4))
-    model = rk.models.DualEncoder(image_encoder, text_encoder, preprocessor)
+    model = rk.models.DualEncoder(image_encoder, text_encoder, PREPROCESSOR)
     random = np.random.RandomState(0)
     for variable in model.variables:
         if len(variable.shape) > 1:

@@ -1,6 +1,5 @@
 import inspect
 
-import keras
 import numpy as np
 import pytest
 
@@ -137,12 +136,10 @@ def test_from_captions():
     assert (made.sequence_length, made.image_size) == (8, (4, 6))
 
 
-def test_config_has_every_argument(preprocessor):
+def test_config_has_every_argument(preprocessor, check_config):
     arguments = list(inspect.signature(Preprocessor.__init__).parameters)[1:]
     assert sorted(preprocessor.get_config()) == sorted(arguments)
-    config = keras.saving.serialize_keras_object(preprocessor)
-    again = keras.saving.deserialize_keras_object(config)
-    assert again.get_config() == preprocessor.get_config()
+    check_config(preprocessor)
 
 
 def test_load_images_takes_paths_bytes_and_arrays(preprocessor, save):

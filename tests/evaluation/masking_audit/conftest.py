@@ -5,6 +5,8 @@ that without training, and on every backend alike, each picture finds its captio
 near a border that an attack can cross.
 """
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -43,8 +45,9 @@ class Words(keras.Model):
 
 @pytest.fixture(scope="session")
 def make_world():
-    """Returns a preprocessor and a split of random pictures and captions."""
+    """Returns a preprocessor, which traces its tokenizer once, and a split of noise and words."""
 
+    @functools.cache
     def make_world(num_tokens=80):
         random = np.random.RandomState(0)
         words = [f"word{index}" for index in range(num_tokens)]
