@@ -16,6 +16,8 @@ trained model, which stays as it is. Where captions are few, the images alone ar
 The presets fare and leaf need a trained model: `finetune.py`.
 """
 
+import os
+
 import common_flags
 import run_report
 import training
@@ -38,6 +40,11 @@ flags.DEFINE_string(
     "text_tower",
     "own",
     "own: fresh; minilm_words: pretrained words; path.keras: that model's, frozen.",
+)
+flags.register_validator(
+    "text_tower",
+    lambda value: value in ("own", "minilm_words") or os.path.exists(value),
+    "write own, minilm_words, or the path of a model",
 )
 flags.DEFINE_float("dropout", 0.1, "In the transformers.")
 

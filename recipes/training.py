@@ -30,19 +30,7 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     )
     common_flags.define_budget("image_epsilon", 8 / 255, "Training budget, linf on [0, 1].")
     flags.DEFINE_integer("image_steps", 2, "PGD steps on images in training.")
-    flags.DEFINE_enum(
-        "text_attack",
-        "embeddings",
-        ["embeddings", "words", "tokens", "characters", "edits"],
-        "On texts.",
-    )
-    common_flags.define_budget("text_epsilon", 0.3, "Share of a token embedding's norm.")
-    flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
-    flags.DEFINE_integer("text_candidates", 8, "Swaps or edits tried; also places of characters.")
-    flags.DEFINE_bool("text_look_ahead", True, "Rank tokens twice: 2 do for 8.")
-    flags.DEFINE_integer(
-        "text_drawn", None, "Words a text looks for swaps among, drawn each step; none: all.", 1
-    )
+    _define_text_attack_flags()
     flags.DEFINE_float("warmup", 0.3, "Share of the steps over which budgets rise from 0.")
     flags.DEFINE_integer("epochs", epochs, "Passes over the images.")
     flags.DEFINE_integer("batch_size", 64, "Image-caption pairs in a batch.")
@@ -66,6 +54,22 @@ def define_training_flags(epochs, learning_rate, weight_decay):
     flags.DEFINE_integer("seed", 0, "Of weights, order, augmentation and attacks.")
     flags.DEFINE_enum(
         "evaluate_on", "test", ["test", "validation", "none"], "Split to attack and report."
+    )
+
+
+def _define_text_attack_flags():
+    flags.DEFINE_enum(
+        "text_attack",
+        "embeddings",
+        ["embeddings", "words", "tokens", "characters", "edits"],
+        "On texts.",
+    )
+    common_flags.define_budget("text_epsilon", 0.3, "Share of a token embedding's norm.")
+    flags.DEFINE_integer("text_steps", 2, "PGD steps on embeddings in training.")
+    flags.DEFINE_integer("text_candidates", 8, "Swaps or edits tried; also places of characters.")
+    flags.DEFINE_bool("text_look_ahead", True, "Rank tokens twice: 2 do for 8.")
+    flags.DEFINE_integer(
+        "text_drawn", None, "Words a text looks for swaps among, drawn each step; none: all.", 1
     )
 
 

@@ -71,7 +71,7 @@ class Swaps:
         allowed = ops.take(ops.convert_to_tensor(self.vocabulary.allowed), tokens, axis=0)
         allowed = ops.logical_and(allowed[:, None], tokens[:, None] != self.token_ids[..., None])
         allowed = ops.logical_and(allowed, self.positions[..., None])
-        if self.mask is not None:
+        if self.mask is not None:  # The whole one, which `shortlist` made.
             allowed = ops.logical_and(allowed, columns(self.mask, self.token_ids, tokens))
         elif self.swap_mask is not None:
             among = self.swap_mask.mask_among(self.token_ids, tokens, self.vocabulary)
