@@ -11,6 +11,7 @@ Of two small worlds that several rooms look at, each thing is made once:
 """
 
 import inspect
+import itertools
 import os
 from importlib import metadata
 
@@ -24,6 +25,9 @@ os.environ.setdefault(
     + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
     * metadata.version("jaxlib").startswith("0.10."),
 )
+
+# On JAX, where in the source each operation comes from takes a twentieth of lowering.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 import keras
 
@@ -48,6 +52,25 @@ from rocmr_keras.gallery import Gallery
 from rocmr_keras.models import ConvolutionalImageEncoder
 from rocmr_keras.models import DualEncoder
 from rocmr_keras.models import TextEncoder
+
+if keras.config.backend() == "jax":
+    from jax._src.interpreters import mlir
+
+    def shared_contexts(make, programs=200):
+        """Lends a context of MLIR to many programs: making one takes longer than most of them."""
+        uses, contexts = itertools.count(), [None]
+
+        def lend():
+            # Not for ever: a context keeps the constants of its programs.
+            if next(uses) % programs == 0:
+                contexts[0] = make()
+            return contexts[0]
+
+        return lend
+
+    if metadata.version("jaxlib").startswith("0.10."):
+        # Private, so only where it was seen to work.
+        mlir.make_ir_context = shared_contexts(mlir.make_ir_context)
 
 # A few tests that take longer than hundreds of others: last, one core would wait for the other.
 LONGEST_FILES = ("recipes_test.py", "devices_test.py")

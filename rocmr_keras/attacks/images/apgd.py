@@ -20,6 +20,8 @@ from rocmr_keras.attacks.images.restarts import best_of_restarts
 _ASCENT_SHARE = 0.75
 # A window with more improving steps than this share keeps its step size.
 _ENOUGH_IMPROVEMENT = 0.75
+# The window that ends at the start: none oscillates there, and none has been halved.
+_AT_START = -1.0
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras")
@@ -98,48 +100,32 @@ class APGD(ImageAttack):
         return best_of_restarts(self.num_restarts, run)
 
     def _climb(self, start, clean, loss_fn, bounded, radius):
-        windows = ops.convert_to_tensor(checkpoint_windows(self.num_steps))
+        windows = np.append(np.float32(_AT_START), checkpoint_windows(self.num_steps))
+        windows = ops.convert_to_tensor(windows)
 
         def advance(index, state):
+            losses, gradient, stalled = safe_gradient(loss_fn, state["current"])
+            state = _at_checkpoint(_take_in(state, gradient, losses), windows[index])
             size = _per_example(state["step_size"], clean)
             plain = bounded(state["current"] + size * self._ball.ascend(state["gradient"]))
             # The first step has no predecessor.
             share = ops.where(index == 0, 1.0, _ASCENT_SHARE)
             moved = share * (plain - state["current"])
             inertia = (1.0 - share) * (state["current"] - state["previous"])
-            previous, current = state["current"], bounded(state["current"] + moved + inertia)
-            losses, gradient, stalled = safe_gradient(loss_fn, current)
-            state = _take_in(state, current, gradient, losses)
-            state["previous"] = previous
-            state["stalled"] = state["stalled"] + ops.sum(stalled)
-            return _at_checkpoint(state, windows[index])
+            return {
+                **state,
+                "previous": state["current"],
+                "current": bounded(state["current"] + moved + inertia),
+                "stalled": state["stalled"] + ops.sum(stalled),
+            }
 
-        state = self._first_state(start, clean, loss_fn, radius)
-        state = run_steps(advance, self.num_steps, state)
-        # One gradient more than steps: that of the start.
-        count = ops.cast(ops.shape(clean)[0] * (self.num_steps + 1), "float32")
-        self.count_gradients(state["stalled"], count)
+        # In one loop, for a tower is traced wherever it is called: it scores a point, the start
+        # first, and steps to the next; the last step leads nowhere.
+        count = self.num_steps + 1
+        state = run_steps(advance, count, _first_state(start, radius))
+        self.count_gradients(state["stalled"], ops.cast(ops.shape(clean)[0] * count, "float32"))
         # The run began elsewhere and has never scored the clean image.
         return keep_better(clean, forward(loss_fn, clean), state["best"], state["best_losses"])
-
-    def _first_state(self, start, clean, loss_fn, radius):
-        losses, gradient, stalled = safe_gradient(loss_fn, start)
-        finite = finite_losses(losses)
-        nothing = ops.zeros_like(finite)
-        return {
-            "current": start,
-            "previous": start,
-            "gradient": gradient,
-            "losses": finite,
-            "best": start,
-            "best_gradient": gradient,
-            "best_losses": finite,
-            "best_at_checkpoint": finite,
-            "step_size": nothing + 2.0 * radius,
-            "improvements": nothing,
-            "was_halved": nothing,
-            "stalled": ops.sum(stalled),
-        }
 
     def get_config(self):
         config = super().get_config()
@@ -176,17 +162,36 @@ def checkpoint_windows(num_steps):
     return windows
 
 
-def _take_in(state, current, gradient, losses):
-    """Returns the state after a step: what is best, and whether it went up."""
+def _first_state(start, radius):
+    """Returns the state before the start is scored: whatever its loss, it is the best yet."""
+    nothing = ops.sum(ops.zeros_like(start), axis=tuple(range(1, len(start.shape))))
+    lowest = nothing - float("inf")
+    return {
+        "current": start,
+        "previous": start,
+        "gradient": ops.zeros_like(start),
+        "losses": nothing + float("inf"),
+        "best": start,
+        "best_gradient": ops.zeros_like(start),
+        "best_losses": lowest,
+        "best_at_checkpoint": lowest,
+        "step_size": nothing + 2.0 * radius,
+        "improvements": nothing,
+        "was_halved": nothing + 1.0,
+        "stalled": ops.zeros(()),
+    }
+
+
+def _take_in(state, gradient, losses):
+    """Returns the state with the current point scored: what is best, and whether it went up."""
     losses = finite_losses(losses)
     went_up = ops.cast(losses > state["losses"], "float32")
     is_best = losses > state["best_losses"]
     return {
         **state,
-        "current": current,
         "gradient": gradient,
         "losses": losses,
-        "best": where_example(is_best, current, state["best"]),
+        "best": where_example(is_best, state["current"], state["best"]),
         "best_gradient": where_example(is_best, gradient, state["best_gradient"]),
         "best_losses": ops.where(is_best, losses, state["best_losses"]),
         "improvements": state["improvements"] + went_up,
@@ -195,7 +200,7 @@ def _take_in(state, current, gradient, losses):
 
 def _at_checkpoint(state, window):
     """Halves the step of the examples that need it, and puts them back to their best."""
-    is_checkpoint = window > 0
+    is_checkpoint = window != 0
     oscillates = state["improvements"] <= _ENOUGH_IMPROVEMENT * window
     has_stopped = ops.logical_and(
         state["was_halved"] == 0, state["best_at_checkpoint"] >= state["best_losses"]

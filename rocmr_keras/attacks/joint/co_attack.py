@@ -32,15 +32,15 @@ class CoAttack(JointAttack):
         self.text_weight = text_weight
 
     def search(self, groups):
-        def objective(embeddings, target):
-            away = embedding_kl(embeddings, target)
-            apart = positives_kl(embeddings, target)
-            return away + self.text_weight * apart
-
         images = groups.clean()["images"]
-        token_ids = groups.attack_texts(self.text_attack, objective, images)
-        images = groups.attack_images(self.image_attack, objective, token_ids, paired=True)
+        token_ids = groups.attack_texts(self.text_attack, self.divergence, images)
+        images = groups.attack_images(self.image_attack, self.divergence, token_ids, paired=True)
         return {"images": images, "token_ids": token_ids}
+
+    def divergence(self, embeddings, target):
+        """The objective, see `rocmr_keras.attacks.objectives`."""
+        away = embedding_kl(embeddings, target)
+        return away + self.text_weight * positives_kl(embeddings, target)
 
     def get_config(self):
         config = super().get_config()

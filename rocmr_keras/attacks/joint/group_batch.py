@@ -75,8 +75,10 @@ class GroupBatch:
         goal = Goal(self._image_target(self.encode_texts(token_ids), paired), objective)
 
         def loss_fn(images):
-            views = [_rescaled(images, scale) for scale in scales]
-            return sum(goal(self.model.encode_images(view, **goal.encoding)) for view in views)
+            # In one batch: a tower is traced at each call.
+            views = ops.concatenate([_rescaled(images, scale) for scale in scales])
+            losses = goal(self.model.encode_images(views, **goal.encoding))
+            return ops.sum(ops.reshape(losses, (len(scales), -1)), axis=0)
 
         found = attack(self.batch["images"], loss_fn=loss_fn)
         # Padding was attacked with draws of its own, but must equal the item that it
@@ -114,12 +116,14 @@ class GroupBatch:
             state: Dict of `images` and `token_ids`.
             objective: String or callable. Defaults to `"margin"`.
         """
-        return self._losses(*self._encode(state), objective)
+        return self.losses_of(*self.encode(state), objective)
 
-    def _encode(self, state):
+    def encode(self, state):
+        """Returns the embeddings of a state, `(images, dim)` and `(texts, dim)`."""
         return self.encode_images(state["images"]), self.encode_texts(state["token_ids"])
 
-    def _losses(self, images, texts, objective):
+    def losses_of(self, images, texts, objective="margin"):
+        """Returns the losses of a state from its embeddings, as `losses` does."""
         objective = objectives.get(objective)
         of_images = objective(images, self._image_target(texts))
         of_texts = objective(texts, self._text_target(images))
@@ -131,9 +135,9 @@ class GroupBatch:
         Returns:
             Tuple of the better state and its losses `(num_groups,)`.
         """
-        embeddings = self._encode(state)
+        embeddings = self.encode(state)
         self.seen.append(embeddings)
-        losses = self._losses(*embeddings, objective)
+        losses = self.losses_of(*embeddings, objective)
         better = ops.logical_and(losses > best_losses, ops.isfinite(losses))
         of_images = ops.take(better, self.batch["image_groups"])
         of_texts = ops.take(better, self.batch["text_groups"])

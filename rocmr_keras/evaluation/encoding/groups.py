@@ -13,7 +13,7 @@ def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=Tru
         encoded: An `EncodedSplit`.
         attack: A `rocmr_keras.attacks.joint.JointAttack`. A fresh copy is run: the
             result depends on its seeds, not on what it did before.
-        groups_per_batch: Integer, ids that are attacked at once. Defaults to `16`.
+        groups_per_batch: Integer, ids that are attacked at once, at most. Defaults to `16`.
         ids: Integer array, not empty, the ids that are attacked, or `None` for all. Defaults
             to `None`.
         keep_inputs: Boolean, whether to return the attacked images and tokens as well as
@@ -30,12 +30,12 @@ def encode_joint(encoded, attack, groups_per_batch=16, ids=None, keep_inputs=Tru
     """
     clean = encoded.clean
     ids = np.unique(clean.image_ids if ids is None else ids)
-    groups_per_batch = min(groups_per_batch, len(ids))
-    batches = [ids[k : k + groups_per_batch] for k in range(0, len(ids), groups_per_batch)]
+    # Of equal size, give or take one: a last batch of few would be filled up to the size of others.
+    batches = np.array_split(ids, -(-len(ids) // groups_per_batch))
     rows = {"image": _rows(batches, clean.image_ids), "text": _rows(batches, clean.text_ids)}
     # A joint attack has no `fresh`; the copy's seeds are where they began.
     attack = type(attack).from_config(attack.get_config())
-    encoder = JointEncoder(encoded.model, attack, clean, groups_per_batch)
+    encoder = JointEncoder(encoded.model, attack, clean, len(batches[0]))
     found = _FoundGroups(clean, keep_inputs, keep_seen)
     bar = keras.utils.Progbar(len(batches), verbose=encoded.verbose, unit_name="batch")
     for groups, images, texts in zip(batches, rows["image"], rows["text"]):

@@ -68,8 +68,7 @@ def run(model, batch, galleries):
     """Runs a joint attack eagerly, for compiling takes its time; returns NumPy."""
 
     def run(attack, batch=batch):
-        encoder = joint.JointEncoder(model, attack, galleries, 3)
-        encoder.run_eagerly = True
+        encoder = joint.JointEncoder(model, attack, galleries, 3, run_eagerly=True)
         return encoder.predict_on_batch(batch)
 
     return run
