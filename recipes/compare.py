@@ -19,7 +19,8 @@ attacks the `model.keras` of each folder instead, with AutoAttack or, with
 `--attacks=listed`, those of the evaluation flags. The reports go to the output folder, a
 folder for each run; `--resume` keeps those that are there. `--transfer` also shows each
 model what was found on each other one. `--pictures` draws what the models find: random queries,
-queries that are attacked on each model (`--eval_both`), and recall over `--eval_epsilons`.
+and queries that are attacked on each model (`--eval_both`); `--curve` draws recall over
+`--eval_epsilons`, attacked anew.
 """
 
 import json
@@ -48,6 +49,7 @@ flags.DEFINE_enum(
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to attack.")
 flags.DEFINE_bool("transfer", False, "Try on each model what was found on each.")
 flags.DEFINE_bool("pictures", False, "Draw what the models find, clean and attacked.")
+flags.DEFINE_bool("curve", False, "Draw recall over budgets, attacked anew.")
 flags.DEFINE_bool("resume", False, "Keep the reports that the output folder has.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
@@ -63,7 +65,7 @@ def main(_):
 
 def compare_runs():
     """Compares the reports of some folders, or attacks their models anew first."""
-    needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures
+    needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures or FLAGS.curve
     if needs_data:
         common_flags.adopt_data_flags(os.path.join(FLAGS.runs[0], "model.keras"))
     split = common_flags.load_chosen(FLAGS.split) if needs_data else None
@@ -82,7 +84,8 @@ def compare_runs():
         models = load_all()
         draw_found(models, split)
         draw_attacked(models, split)
-        draw_epsilons(models, split)
+    if FLAGS.curve:
+        draw_epsilons(load_all(), split)
 
 
 def write_tables(tables):
