@@ -89,6 +89,9 @@ class GroupSteps:
         self.run_eagerly = run_eagerly
         self._steps = {}
 
+    def __len__(self):
+        return len(self._steps)
+
     def run(self, key, function, batch, given, attack=None):
         """Runs a function of a `GroupBatch` and a dict of tensors.
 

@@ -144,6 +144,14 @@ def test_alternating_is_stronger_than_the_best_of_its_starts(found):
     assert np.sum(found["alternating"]["losses"] - best) > 1e-3
 
 
+def test_each_part_is_compiled_once_for_all_rounds_and_batches(model, batch, galleries, build):
+    encoder = joint.JointEncoder(model, build("alternating"), galleries, 3, run_eagerly=True)
+    for _ in range(2):
+        encoder.predict_on_batch(batch)
+        # Images and captions by four schedules and the rounds, losses, what is kept, embeddings.
+        assert len(encoder.steps) == 13
+
+
 def test_alternating_may_climb_one_rank_after_the_other(run, build, found, clean):
     """Two wrong items at least: the groups are put behind rank 2 as far as they can be."""
     in_turn = MarginsInTurn((1, 2))
