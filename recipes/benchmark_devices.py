@@ -94,7 +94,9 @@ def main(count, rows, precision, path):
     with rk.trainers.on_devices(count) if count > 1 else contextlib.nullcontext():
         index, _ = rk.trainers.process()
         for number, row in enumerate(json.loads(rows)):
-            keras.utils.clear_session()
+            if count == 1:
+                # Elsewhere it would also forget the devices.
+                keras.utils.clear_session()
             trainer, data = build_trainer(*row), build_data("edits" in row)
             start = [ops.convert_to_numpy(variable) for variable in variables_of(trainer)]
             for name in ("", "moved_") if count == 1 else ("",):
