@@ -208,16 +208,13 @@ class Running:
         self.known = self.history.read_text("utf-8") if self.history.exists() else ""
         # Threads of PyTorch that wait for a core that another job has would stall both.
         threads = str(max(1, (os.cpu_count() or 1) // share))
+        settings = {"OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
         with open(self.log, "a", encoding="utf-8") as file:
             self.process = subprocess.Popen(
                 [sys.executable, *command],
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={
-                    **{"OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"},
-                    **_KEPT_MEMORY,
-                    **os.environ,
-                },
+                env={**_KEPT_MEMORY, **settings, **os.environ},
             )
 
     def look(self):

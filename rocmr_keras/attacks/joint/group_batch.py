@@ -122,7 +122,7 @@ class GroupBatch:
         """Returns the embeddings of a state, `(images, dim)` and `(texts, dim)`."""
         return self.encode_images(state["images"]), self.encode_texts(state["token_ids"])
 
-    def losses_of(self, images, texts, objective="margin"):
+    def losses_of(self, images, texts, objective):
         """Returns the losses of a state from its embeddings, as `losses` does."""
         objective = objectives.get(objective)
         of_images = objective(images, self._image_target(texts))
