@@ -12,7 +12,8 @@ PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
 OF_EACH_BACKEND = {
     *("AdversarialSteps", "build_optimizer", "random_state", "run_chunks"),
     *("set_random_state", "value_and_grad", "vjp"),
-    *("count_replicas", "divides", "encodes_alone", "gather", "gather_numbers", "is_part"),
+    *("count_replicas", "divides", "encodes_alone", "forgot_devices", "gather"),
+    *("gather_numbers", "is_part"),
     *("predict_batch", "replicas", "share"),
     # Documented for users in `trainers`.
     *("on_devices", "process"),

@@ -13,6 +13,7 @@ from rocmr_keras.backend.devices import across_devices
 from rocmr_keras.backend.devices import count_replicas
 from rocmr_keras.backend.devices import divides
 from rocmr_keras.backend.devices import encodes_alone
+from rocmr_keras.backend.devices import forgot_devices
 from rocmr_keras.backend.devices import gather
 from rocmr_keras.backend.devices import gather_numbers
 from rocmr_keras.backend.devices import is_part
@@ -67,6 +68,7 @@ __all__ = [
     "divides",
     "draw_rows",
     "encodes_alone",
+    "forgot_devices",
     "gather",
     "gather_numbers",
     "in_chunks",

@@ -6,6 +6,7 @@ from keras import ops
 
 from rocmr_keras.backend import count_replicas
 from rocmr_keras.backend import divides
+from rocmr_keras.backend import forgot_devices
 from rocmr_keras.backend import gather
 from rocmr_keras.backend import gather_numbers
 from rocmr_keras.backend import is_part
@@ -30,6 +31,12 @@ def check_devices(trainer, data, batch_size=None, numbers=None):
     Raises:
         ValueError: If one is refused.
     """
+    if forgot_devices():
+        raise ValueError(
+            "Keras must know the devices of `on_devices`. Received: none, or others, for "
+            "`keras.utils.clear_session()` or `keras.distribution.set_distribution` was called "
+            "inside. Call it before `on_devices`, and build the model inside."
+        )
     if count_replicas(trainer) > 1:
         _check_layers(trainer.dual_encoder)
         _check_chunks(trainer.chunk_size)

@@ -13,7 +13,8 @@ def on_devices(count=1, weight_parts=1):
     TensorFlow, and on PyTorch the process group of `torchrun`, which is closed at the end. Where a
     machine has no accelerator, TensorFlow divides its processor, to try it out. Several processes
     on JAX call `keras.distribution.initialize` first of all; their devices count together.
-    `keras.utils.clear_session()` inside forgets the devices: JAX would go on with one.
+    Call `keras.utils.clear_session()` before, not inside: on JAX it forgets the devices, and
+    `fit` says so.
 
     Args:
         count: Integer, or `None`: all that there are. `torchrun` says it itself. Defaults to `1`.

@@ -191,6 +191,10 @@ def main(folder):
     if index:
         return
     if IN_ONE_ARRAY:
+        with rk.trainers.on_devices(2):
+            keras.utils.clear_session()
+            trainer = make_trainer("standard")
+            refused["forgotten"] = refusal(lambda: trainer.fit(make_batches(), verbose=0))
         with rk.trainers.on_devices(2, weight_parts=2):
             figures |= {f"parts/{name}": value for name, value in run("rocmr").items()}
     else:

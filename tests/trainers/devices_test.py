@@ -14,7 +14,10 @@ import pytest
 RUN = pathlib.Path(__file__).with_name("devices_run.py")
 INDIVISIBLE = "Every batch must be divisible among the devices"
 #: Said where a step is one program of all devices, of several replicas, and of several processes.
-ON_JAX = dict.fromkeys(("indivisible", "dropout", "normalization"), INDIVISIBLE)
+ON_JAX = {
+    **dict.fromkeys(("indivisible", "dropout", "normalization"), INDIVISIBLE),
+    "forgotten": "Keras must know the devices of `on_devices`",
+}
 OF_REPLICAS = {
     "indivisible": INDIVISIBLE,
     "dropout": "draws by the rows of one device",

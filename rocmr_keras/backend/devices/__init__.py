@@ -12,6 +12,7 @@ if keras.config.backend() == "tensorflow":
     from rocmr_keras.backend.devices.mirrored import count_replicas
     from rocmr_keras.backend.devices.mirrored import divides
     from rocmr_keras.backend.devices.mirrored import encodes_alone
+    from rocmr_keras.backend.devices.mirrored import forgot_devices
     from rocmr_keras.backend.devices.mirrored import gather
     from rocmr_keras.backend.devices.mirrored import gather_numbers
     from rocmr_keras.backend.devices.mirrored import is_part
@@ -24,6 +25,7 @@ elif keras.config.backend() == "jax":
     from rocmr_keras.backend.devices.arrays import count_replicas
     from rocmr_keras.backend.devices.arrays import divides
     from rocmr_keras.backend.devices.arrays import encodes_alone
+    from rocmr_keras.backend.devices.arrays import forgot_devices
     from rocmr_keras.backend.devices.arrays import gather
     from rocmr_keras.backend.devices.arrays import gather_numbers
     from rocmr_keras.backend.devices.arrays import is_part
@@ -36,6 +38,7 @@ else:
     from rocmr_keras.backend.devices.processes import count_replicas
     from rocmr_keras.backend.devices.processes import divides
     from rocmr_keras.backend.devices.processes import encodes_alone
+    from rocmr_keras.backend.devices.processes import forgot_devices
     from rocmr_keras.backend.devices.processes import gather
     from rocmr_keras.backend.devices.processes import gather_numbers
     from rocmr_keras.backend.devices.processes import is_part
@@ -50,6 +53,7 @@ __all__ = [
     "count_replicas",
     "divides",
     "encodes_alone",
+    "forgot_devices",
     "gather",
     "gather_numbers",
     "is_part",

@@ -7,6 +7,9 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils
 
+# What `on_devices` set, the innermost last.
+_distributions = []
+
 
 def is_part():
     """Returns whether the rows at hand are those of one of several devices: never here."""
@@ -41,6 +44,12 @@ def divides(model, count):
         return True
     mesh = distribution.device_mesh
     return count % mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)] == 0
+
+
+def forgot_devices():
+    """Returns whether Keras no longer knows the devices of `on_devices`."""
+    known = keras.distribution.distribution()
+    return bool(_distributions) and known is not _distributions[-1]
 
 
 def encodes_alone():
@@ -86,8 +95,12 @@ def on_devices(count, weight_parts):
         distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
     else:
         distribution = DividedWeights(devices, weight_parts)
-    with distribution.scope():
-        yield len(devices)
+    _distributions.append(distribution)
+    try:
+        with distribution.scope():
+            yield len(devices)
+    finally:
+        _distributions.pop()
 
 
 def _check_parts(weight_parts, count):

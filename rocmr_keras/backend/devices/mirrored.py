@@ -53,6 +53,11 @@ def divides(model, count):
     return -(-count // replicas) * (replicas - 1) < count
 
 
+def forgot_devices():
+    """Returns whether Keras no longer knows the devices: it is not Keras that holds them here."""
+    return False
+
+
 def encodes_alone():
     """Returns whether a model that is made here runs in this process, on all that it is given."""
     return True

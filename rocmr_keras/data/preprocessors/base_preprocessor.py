@@ -1,3 +1,4 @@
+import functools
 import numbers
 import os
 
@@ -11,6 +12,8 @@ from rocmr_keras.data.images import read_contents
 from rocmr_keras.data.images import read_image
 from rocmr_keras.data.images import to_float
 from rocmr_keras.data.preprocessors.learnt_vocabulary import check_strings
+from rocmr_keras.data.preprocessors.shared_graphs import SharedGraphs
+from rocmr_keras.data.preprocessors.shared_graphs import shared_graphs
 from rocmr_keras.data.runtime import tensorflow
 
 
@@ -39,7 +42,6 @@ class BasePreprocessor:
         self.image_size = (int(image_size),) * 2 if is_side else _sides(image_size)
         self.interpolation = interpolation
         self.crop = crop
-        self._graphs = {}
         if sequence_length < 3:
             raise ValueError(
                 "`sequence_length` must be at least 3: start, one piece, end. "
@@ -83,7 +85,8 @@ class BasePreprocessor:
         Returns:
             A dict of tensors as in `tokenize`.
         """
-        return self._graph(self._lay_out, tensorflow().TensorSpec([None], "string"))(texts)
+        spec = tensorflow().TensorSpec([None], "string")
+        return _traced(self._text_graphs, self._lay_out, spec)(texts)
 
     def reads_back(self, token_ids, clean_token_ids):
         """Says which changed texts, written as strings, are tokenised to the same ids again.
@@ -185,7 +188,8 @@ class BasePreprocessor:
         read = self._read_together if together else self._read_apart
         with tf.device("cpu"):
             names = tf.constant([os.fsencode(path) for path in paths], "string")
-            return self._graph(read, tf.TensorSpec([None], "string"))(names).numpy()
+            read = _traced(self._image_graphs, read, tf.TensorSpec([None], "string"))
+            return read(names).numpy()
 
     def pack(self, split, verbose=1):
         """Decodes and tokenises a split once for many uses, see `rocmr_keras.data.pack`.
@@ -233,14 +237,14 @@ class BasePreprocessor:
     def _fit(self, image):
         return fit_image(image, self.image_size, self.interpolation, self.crop)
 
-    def _graph(self, function, spec):
-        # Traced once for all callers, eager ones too: those would otherwise get
-        # KerasHub's second implementation, which is pure Python.
-        tf = tensorflow()
-        key = (function.__name__, spec.dtype)
-        if key not in self._graphs:
-            self._graphs[key] = tf.function(function, input_signature=[spec])
-        return self._graphs[key]
+    @functools.cached_property
+    def _text_graphs(self):
+        # A subclass knows what its tokens are made of, and whether others have the same.
+        return SharedGraphs()
+
+    @functools.cached_property
+    def _image_graphs(self):
+        return shared_graphs((type(self), self.image_size, self.interpolation, self.crop))
 
     def _read_apart(self, paths):
         read = tensorflow().io.read_file
@@ -253,7 +257,7 @@ class BasePreprocessor:
     def _read(self, source):
         tf = tensorflow()
         contents = read_contents(source)
-        decode = self._graph(self.decode_graph, tf.TensorSpec([], "string"))
+        decode = _traced(self._image_graphs, self.decode_graph, tf.TensorSpec([], "string"))
         try:
             with tf.device("cpu"):
                 return decode(contents).numpy()
@@ -263,9 +267,19 @@ class BasePreprocessor:
 
     def _resize(self, image):
         tf = tensorflow()
-        resize = self._graph(self.resize_graph, tf.TensorSpec([None, None, 3], image.dtype))
+        spec = tf.TensorSpec([None, None, 3], image.dtype)
+        resize = _traced(self._image_graphs, self.resize_graph, spec)
         with tf.device("cpu"):
             return resize(image).numpy()
+
+
+def _traced(graphs, function, spec):
+    # Traced once for all callers, eager ones too: those would otherwise get
+    # KerasHub's second implementation, which is pure Python.
+    key = (function.__name__, spec.dtype)
+    if key not in graphs:
+        graphs[key] = tensorflow().function(function, input_signature=[spec])
+    return graphs[key]
 
 
 def _sides(image_size):

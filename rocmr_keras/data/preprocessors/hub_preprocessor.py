@@ -136,12 +136,9 @@ class HubPreprocessor(BasePreprocessor):
         """Returns lists of token ids, without start and end, of strings."""
         tf = tensorflow()
 
-        def find_pieces(texts):
-            return self.tokenizer.tokenize(self._clean(texts))
-
         # Asked for while a step is traced, it must not become a part of the step.
         with tf.init_scope(), tf.device("cpu"):
-            find = self._graph(find_pieces, tf.TensorSpec([None], "string"))
+            find = tf.function(lambda texts: self.tokenizer.tokenize(self._clean(texts)))
             return find(tf.constant(to_utf8(texts), "string")).to_list()
 
     def _clean(self, texts):

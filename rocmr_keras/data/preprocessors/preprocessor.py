@@ -1,9 +1,12 @@
+import functools
+
 import keras
 import numpy as np
 
 from rocmr_keras.data.preprocessors import word_pieces
 from rocmr_keras.data.preprocessors.base_preprocessor import BasePreprocessor
 from rocmr_keras.data.preprocessors.learnt_vocabulary import learn_vocabulary
+from rocmr_keras.data.preprocessors.shared_graphs import shared_graphs
 from rocmr_keras.data.runtime import tensorflow
 
 
@@ -154,19 +157,24 @@ class Preprocessor(BasePreprocessor):
 
     @property
     def _tokenizer(self):
-        if "tokenizer" not in self._graphs:
+        if "tokenizer" not in self._text_graphs:
             tf = tensorflow()
             import keras_hub
 
             # Outside of any graph that is being traced: its table must outlive it.
             with tf.init_scope(), tf.device("cpu"):
-                self._graphs["tokenizer"] = keras_hub.tokenizers.WordPieceTokenizer(
+                self._text_graphs["tokenizer"] = keras_hub.tokenizers.WordPieceTokenizer(
                     self.vocabulary,
                     lowercase=self.lowercase,
                     strip_accents=self.strip_accents,
                     dtype="int32",
                 )
-        return self._graphs["tokenizer"].tokenize
+        return self._text_graphs["tokenizer"].tokenize
+
+    @functools.cached_property
+    def _text_graphs(self):
+        options = self.sequence_length, self.lowercase, self.strip_accents
+        return shared_graphs((type(self), tuple(self.vocabulary), *options))
 
     def _find(self, *names):
         for name in names:
