@@ -278,7 +278,7 @@ def _traced(graphs, function, spec):
     # KerasHub's second implementation, which is pure Python.
     key = (function.__name__, spec.dtype)
     if key not in graphs:
-        graphs[key] = tensorflow().function(function, input_signature=[spec])
+        graphs[key] = tensorflow().function(function, input_signature=[spec], autograph=False)
     return graphs[key]
 
 

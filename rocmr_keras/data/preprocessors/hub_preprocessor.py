@@ -123,7 +123,7 @@ class HubPreprocessor(BasePreprocessor):
         tf = tensorflow()
         start = [] if self._start is None else [self._start]
         room = self.sequence_length - len(start) - 1
-        found = tf.cast(self.tokenizer.tokenize(self._clean(texts)), "int32")
+        found = tf.cast(self._tokens_of(texts), "int32")
         tf.debugging.assert_non_negative(found.flat_values, "a character has no token")
         ends = [tf.fill([found.nrows(), 1], token) for token in (*start, self._end)]
         tokens = tf.concat([*ends[:-1], found[:, :room], ends[-1]], axis=1)
@@ -138,8 +138,11 @@ class HubPreprocessor(BasePreprocessor):
 
         # Asked for while a step is traced, it must not become a part of the step.
         with tf.init_scope(), tf.device("cpu"):
-            find = tf.function(lambda texts: self.tokenizer.tokenize(self._clean(texts)))
+            find = tf.function(self._tokens_of, autograph=False)
             return find(tf.constant(to_utf8(texts), "string")).to_list()
+
+    def _tokens_of(self, texts):
+        return self.tokenizer.tokenize(self._clean(texts))
 
     def _clean(self, texts):
         strings = tensorflow().strings

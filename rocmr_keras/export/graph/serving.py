@@ -162,7 +162,7 @@ class ServingModel:
 
 
 def _trace(function, specs):
-    return tf.function(function).get_concrete_function(**specs)
+    return tf.function(function, autograph=False).get_concrete_function(**specs)
 
 
 def _tables(tokenizer):
