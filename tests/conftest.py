@@ -11,6 +11,7 @@ Of two small worlds that several rooms look at, each thing is made once:
 """
 
 import functools
+import gc
 import inspect
 import itertools
 import os
@@ -62,6 +63,10 @@ if keras.config.backend() == "jax" and metadata.version("jaxlib").startswith("0.
     programs, make_context = itertools.count(), mlir.make_ir_context
     context_of = functools.lru_cache(maxsize=1)(lambda _: make_context())
     mlir.make_ir_context = lambda: context_of(next(programs) // 200)
+
+# Frameworks bring millions of objects that stay. To go through them for each few hundred new ones
+# took a tenth of the suite.
+gc.set_threshold(50_000, 20, 50)
 
 # A few tests that take longer than hundreds of others: last, one core would wait for the other.
 LONGEST_FILES = ("recipes_test.py", "devices_test.py")

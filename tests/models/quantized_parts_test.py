@@ -1,3 +1,5 @@
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -9,13 +11,17 @@ from rocmr_keras.models.quantized_parts import quantized_layers
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 
 
-@pytest.fixture
-def quantized(small_model, tmp_path):
+@pytest.fixture(scope="module")
+def quantized(small_model, tmp_path_factory):
     """A model of its own: the one that is shared stays as it is."""
-    small_model.save(tmp_path / "model.keras")
-    model = keras.saving.load_model(tmp_path / "model.keras")
-    model.image_encoder.quantize("int8")
-    model.text_encoder.quantize("int8")
+    path = tmp_path_factory.mktemp("exact") / "model.keras"
+    small_model.save(path)
+    model = keras.saving.load_model(path)
+    with pytest.MonkeyPatch.context() as patch:
+        # Keras asks for it after each layer, to have the memory back at once.
+        patch.setattr(gc, "collect", lambda: 0)
+        model.image_encoder.quantize("int8")
+        model.text_encoder.quantize("int8")
     return model
 
 
