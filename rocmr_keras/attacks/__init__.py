@@ -14,6 +14,7 @@ from rocmr_keras.attacks.objectives import Target
 from rocmr_keras.attacks.query_encoder import QueryEncoder
 from rocmr_keras.attacks.rank_margins import MarginAtK
 from rocmr_keras.attacks.rank_margins import MarginsInTurn
+from rocmr_keras.attacks.rank_margins import TargetedMargin
 from rocmr_keras.attacks.strings.all_edits import fillers_for
 from rocmr_keras.attacks.strings.candidate_edits import CharacterDraws
 from rocmr_keras.attacks.strings.character_edits import CharacterEdits
@@ -64,6 +65,7 @@ __all__ = [
     "Square",
     "StringAttack",
     "Target",
+    "TargetedMargin",
     "TokenAttack",
     "TokenSubstitution",
     "Vocabulary",

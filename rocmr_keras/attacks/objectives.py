@@ -38,8 +38,8 @@ class Target:
         excluded: Boolean tensor `(batch, items)`, items that count neither way, such as the
             example itself, or `None`. Their similarity is taken for the lowest, -1.
             Defaults to `None`.
-        first_rank: Integer tensor `(batch,)`, where `MarginsInTurn` begins, or `None` for
-            what it says itself. Defaults to `None`.
+        first_rank: Integer tensor `(batch,)`, where `MarginsInTurn` begins, or which item
+            `TargetedMargin` takes, or `None` for what they say. Defaults to `None`.
         rivals: Float tensor `(items,)`, the `rival_mass` of the whole batch, where the
             examples are a part of it, or `None`: they are all. Defaults to `None`.
     """

@@ -44,7 +44,8 @@ class QueryEncoder(AdversarialSteps, keras.Model):
             `(batch, items)`, the items that are right, or `image_ids`, where there are
             `gallery_ids`; and perhaps `excluded`, boolean `(batch, items)`, items that are
             neither right nor wrong; `first_rank`, integer `(batch,)`, where `MarginsInTurn`
-            begins; and `start_images`, where an attack on images does.
+            begins, or `rival` of `TargetedMargin`; and `start_images`, where an attack on images
+            begins.
 
     Returns:
         Dict with `embeddings`, `(batch, dim)`, and what the attack found:

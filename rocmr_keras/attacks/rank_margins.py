@@ -125,15 +125,91 @@ class MarginsInTurn:
         return cls(**config)
 
 
+@keras.saving.register_keras_serializable(package="rocmr_keras")
+class TargetedMargin:
+    """The similarity of one chosen wrong item minus that of the best right one.
+
+    `margin` follows whichever wrong item is nearest at each step, and may stay between two.
+    Here it is the same one all the way, chosen by how near it is to the clean query. Where
+    another item loses recall@1 before, that counts as well: 4 plus the margin to it.
+
+    Args:
+        rival: Integer, which one: `1` for the nearest wrong item. Where the gallery has fewer,
+            the similarity of the missing one is taken for -2. Defaults to `1`.
+        rivals: Integer, the largest `rival` that is asked for; one compiled attack serves all.
+            Defaults to `9`.
+
+    Call arguments:
+        embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
+        target: A `Target` that knows the clean embeddings; its `first_rank`, where it has one,
+            takes the place of `rival`.
+
+    Returns:
+        Float tensor `(n * batch,)`: from 0 on recall@1 is lost.
+
+    Raises:
+        ValueError: If `rival` is not a positive integer, or larger than `rivals`.
+
+    Reference:
+        - [Croce & Hein, 2020](https://arxiv.org/abs/2003.01690), targeted APGD; theirs climbs a
+          ratio of logits
+    """
+
+    def __init__(self, rival=1, rivals=9):
+        self.rival, self.rivals = check_count("rival", rival), check_count("rivals", rivals)
+        if rival > rivals:
+            raise ValueError(
+                "`rival` must be at most `rivals`. Received: "
+                f"rival={rival}, rivals={rivals}. Use e.g. rivals={rival}."
+            )
+        self.__name__ = f"targeted_margin_{rival}"
+
+    @property
+    def first(self):
+        """What each batch brings, as with `MarginsInTurn`."""
+        return self.rival
+
+    @property
+    def compiled_as(self):
+        """What a compiled attack depends on: not `rival`, which each batch brings."""
+        return type(self), self.rivals
+
+    def __call__(self, embeddings, target):
+        right, wrong = right_and_wrong(embeddings, target)
+        _, clean = right_and_wrong(target.clean, target)
+        wrong, clean = _at_least(self.rivals, wrong), _at_least(self.rivals, clean)[0]
+        _, nearest = ops.top_k(clean, self.rivals)
+        rival = self.rival if target.first_rank is None else target.first_rank
+        turn = ops.arange(1, self.rivals + 1) == ops.reshape(rival, (-1, 1))
+        chosen = ops.sum(ops.where(turn, nearest, 0), axis=-1, keepdims=True)
+        is_chosen = ops.arange(ops.shape(wrong)[-1]) == chosen
+        targeted = ops.sum(ops.where(is_chosen, wrong, 0.0), axis=-1) - right
+        margin = ops.max(wrong, axis=-1) - right
+        losses = ops.where(margin < 0.0, targeted, _PER_RANK + margin)
+        return ops.reshape(losses, (-1,))
+
+    def get_config(self):
+        return {"rival": self.rival, "rivals": self.rivals}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
 def _margins(embeddings, target, ks):
     """Returns the margin at each rank, `(n, batch)`, from one sort."""
     right, wrong = right_and_wrong(embeddings, target)
+    best, _ = ops.top_k(_at_least(ks[-1], wrong), ks[-1])
+    return [best[..., k - 1] - right for k in ks]
+
+
+def _at_least(count, wrong):
+    """Pads similarities `(n, batch, items)` to so many items, if there may be fewer."""
     items = wrong.shape[-1]
     # `None` where the size of the gallery is known at run time only.
-    if items is None or items < ks[-1]:
-        wrong = ops.pad(wrong, ((0, 0), (0, 0), (0, ks[-1])), constant_values=NO_ITEM)
-    best, _ = ops.top_k(wrong, ks[-1])
-    return [best[..., k - 1] - right for k in ks]
+    if items is None or items < count:
+        wrong = ops.pad(wrong, ((0, 0), (0, 0), (0, count)), constant_values=NO_ITEM)
+    return wrong
 
 
 def _check_ranks(ks):

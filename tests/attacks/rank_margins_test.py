@@ -5,6 +5,7 @@ from keras import ops
 from rocmr_keras.attacks import MarginAtK
 from rocmr_keras.attacks import MarginsInTurn
 from rocmr_keras.attacks import Target
+from rocmr_keras.attacks import TargetedMargin
 from rocmr_keras.attacks import objectives
 from rocmr_keras.backend import value_and_grad
 from rocmr_keras.metrics import Relevance
@@ -160,3 +161,43 @@ def test_errors():
         MarginsInTurn((5, 5))
     with pytest.raises(ValueError, match=r"Received: first=11, ks=\(1, 5, 10\). Use e.g. first=10"):
         MarginsInTurn(first=11)
+
+
+def targeted_twin(rival, embedding, clean, gallery, positives, excluded):
+    is_wrong = ~(positives | excluded)
+    margins = gallery @ embedding - max(gallery[positives] @ embedding)
+    if max(margins[is_wrong]) >= 0:
+        return 4 + max(margins[is_wrong])
+    nearest = sorted(np.flatnonzero(is_wrong), key=lambda item: -(gallery[item] @ clean))
+    if rival > len(nearest):
+        return -2 - max(gallery[positives] @ embedding)
+    return margins[nearest[rival - 1]]
+
+
+@pytest.mark.parametrize("rivals", [5, 30])
+def test_a_target_stays_the_same_one(rivals, make_target, gallery, positives):
+    """Chosen by the clean query, also where a batch brings which one; two queries are lost."""
+    excluded = np.zeros_like(positives)
+    excluded[:, 6] = True
+    clean = unit_rows(2, QUERIES)
+    embeddings = np.concatenate([gallery[:QUERIES], unit_rows(3, QUERIES)])
+    options = {"clean": ops.convert_to_tensor(clean), "excluded": excluded}
+    ranks = np.array([1, 2, 3, 4, 5, rivals], "int32")
+    each = make_target(first_rank=ops.convert_to_tensor(ranks), **options)
+    found = [losses_of(TargetedMargin(rivals=rivals), embeddings, each)]
+    found += [
+        losses_of(TargetedMargin(r, rivals), embeddings, make_target(**options)) for r in ranks
+    ]
+    for rank, losses in zip([ranks, *(np.full(QUERIES, r) for r in ranks)], found):
+        places = [*range(QUERIES), *range(QUERIES)]
+        expected = [
+            targeted_twin(rank[i], row, clean[i], gallery, positives[i], excluded[i])
+            for i, row in zip(places, embeddings)
+        ]
+        np.testing.assert_allclose(losses, expected, atol=1e-6)
+    assert (found[0] > 2).any() and (found[0] < 0).any()
+
+
+def test_a_target_out_of_range():
+    with pytest.raises(ValueError, match="`rival` must be at most `rivals`. Received: rival=3"):
+        TargetedMargin(3, rivals=2)

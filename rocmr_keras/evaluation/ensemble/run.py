@@ -32,8 +32,9 @@ def auto_attack(
 
     - Image queries: `APGD` on `contrastive`; on `MarginsInTurn`, the margins at 1, 5 and 10,
       each as soon as the one before is lost; the same from 5 on, on queries that lost
-      rank 1 and are still right at 5, and from 10 on; and `Square`, which needs no gradient, on
-      these margins.
+      rank 1 and are still right at 5, and from 10 on; on `TargetedMargin`, the nine nearest
+      wrong items one by one, on queries that are still first; and `Square`, which needs no
+      gradient, on these margins.
     - Text queries: `TokenSubstitution` of whole words (`WholeWords`) on the same objectives;
       then `HumanEdits`, edits that people make, which insert fillers and the words that the
       split's captions repeat, and `CharacterEdits`, on these margins. All of it can be typed.
@@ -51,8 +52,8 @@ def auto_attack(
             alone. Defaults to `None`.
         num_substitutions: Integer, the budget on texts, so many words (or tokens), edits or
             characters, or `None` to leave them alone. Defaults to `None`.
-        version: `"standard"`, or `"fast"`: fewer steps and no `Square`, for a look during
-            development, not for publication. Defaults to `"standard"`.
+        version: `"standard"`, or `"fast"`: fewer steps, no targets and no `Square`, for a look
+            during development, not for publication. Defaults to `"standard"`.
         batch_size: Integer. Defaults to `64`.
         verbose: `1` for progress bars, `0` for none. Defaults to `1`.
         return_ranks: Boolean, whether to return the rank of every query too, and the stage that

@@ -6,6 +6,7 @@ from rocmr_keras.attacks import APGD
 from rocmr_keras.attacks import HumanEdits
 from rocmr_keras.attacks import MarginsInTurn
 from rocmr_keras.attacks import Square
+from rocmr_keras.attacks import TargetedMargin
 from rocmr_keras.evaluation.ensemble.text_part import SEARCHES
 from rocmr_keras.evaluation.ensemble.text_part import WRITTEN
 from rocmr_keras.evaluation.ensemble.text_part import check_text
@@ -14,16 +15,23 @@ from rocmr_keras.evaluation.ensemble.text_part import text_searches
 from rocmr_keras.evaluation.protocols import Both
 from rocmr_keras.evaluation.threat import Threat
 
-#: Gradient steps, queries of the random search, candidates of a substitution, and places of a
-#: caption at which all characters are tried.
+#: Gradient steps, wrong items that are aimed at one by one, queries of the random search,
+#: candidates of a substitution, and places of a caption at which all characters are tried.
 VERSIONS = {
     "standard": {
         "num_steps": 100,
+        "num_targets": 9,
         "num_queries": 1000,
         "num_candidates": 128,
         "num_positions": 20,
     },
-    "fast": {"num_steps": 20, "num_queries": 0, "num_candidates": 32, "num_positions": 4},
+    "fast": {
+        "num_steps": 20,
+        "num_targets": 0,
+        "num_queries": 0,
+        "num_candidates": 32,
+        "num_positions": 4,
+    },
 }
 
 #: The ranks at which the figures are worst cases.
@@ -106,7 +114,7 @@ def query_stages(budget):
 
     Args:
         budget: Dict as `auto_attack_budget` returns it, or that of a report; older ones have
-            no `text`, which means free tokens.
+            no `text`, which means free tokens, and no `num_targets`, which means none.
 
     Returns:
         List of `Stage`, in the order in which they are run.
@@ -130,7 +138,7 @@ def query_stages(budget):
             threat = Threat(**attack, objective=objective)
             stages.append(Stage(f"{name}, {_at(objective)}", threat, lowest, highest))
     objective = MarginsInTurn(RANKS)
-    return stages + [
+    return [*stages, *_targeted(budget)] + [
         Stage(f"{name}, {_at(objective)}", Threat(**attack, objective=objective))
         for name, attack in _trying(budget).items()
     ]
@@ -157,7 +165,18 @@ def joint_stages(budget):
 
 def _completed(budget):
     text = None if budget["num_substitutions"] is None else ["tokens"]
-    return {"text": text, "fillers": None, **budget}
+    return {"text": text, "fillers": None, "num_targets": 0, **budget}
+
+
+def _targeted(budget):
+    """Returns attacks on images that are still first: they aim at one wrong item each."""
+    if budget["epsilon"] is None:
+        return []
+    objectives = [TargetedMargin(rival + 1) for rival in range(budget["num_targets"])]
+    return [
+        Stage(f"APGD, targeted {each.rival}", Threat(_apgd(budget), objective=each), highest=1)
+        for each in objectives
+    ]
 
 
 def _climbing(budget):

@@ -173,7 +173,7 @@ def test_every_stage_stays_within_the_budget(version, model, split, monkeypatch)
     pixels = split.images.astype("float32") / 255
     tokens = model.preprocessor.tokenize(split.captions)["token_ids"]
     stages = query_stages(auto_attack_budget(0.2, 1, version=version))
-    assert len(stages) == (10 if version == "fast" else 11)
+    assert len(stages) == (10 if version == "fast" else 11 + 9)
     for stage in stages:
         side = "texts" if stage.threat.image_attack is None else "images"
         found = encode_attacked(encoded, side, stage.threat.attack_on(side), stage.threat.objective)
@@ -200,8 +200,16 @@ def test_a_stage_meets_those_who_are_left_at_its_rank():
     assert met.pop("APGD, margin at 5, 10") == [2, 5]
     assert met.pop("APGD, margin at 10") == [6, 10]
     assert met.pop("substitution, margin at 5, 10") == [1, 2, 5]
+    assert [met.pop(f"APGD, targeted {rival}") for rival in range(1, 10)] == [[1]] * 9
     assert all(queries == everyone for queries in met.values()) and len(met) == 7
     assert list(met)[-2:] == ["Square, margin at 1, 5, 10", "edits, margin at 1, 5, 10"]
+
+
+def test_reports_from_before_there_were_targets_are_read():
+    budget = auto_attack_budget(0.1)
+    expected = [stage.name for stage in query_stages(budget) if "targeted" not in stage.name]
+    del budget["num_targets"]
+    assert [stage.name for stage in query_stages(budget)] == expected
 
 
 LINES = {"words": "1 word, edit or character", "tokens": "1 token"}
