@@ -137,7 +137,7 @@ class TargetedMargin:
         rival: Integer, which one: `1` for the nearest wrong item. Where the gallery has fewer,
             the similarity of the missing one is taken for -2. Defaults to `1`.
         rivals: Integer, the largest `rival` that is asked for; one compiled attack serves all.
-            Defaults to `9`.
+            Defaults to `3`.
 
     Call arguments:
         embeddings: Float tensor `(n * batch, dim)`, L2-normalised.
@@ -152,10 +152,10 @@ class TargetedMargin:
 
     Reference:
         - [Croce & Hein, 2020](https://arxiv.org/abs/2003.01690), targeted APGD; theirs climbs a
-          ratio of logits
+          ratio of logits, for nine classes
     """
 
-    def __init__(self, rival=1, rivals=9):
+    def __init__(self, rival=1, rivals=3):
         self.rival, self.rivals = check_count("rival", rival), check_count("rivals", rivals)
         if rival > rivals:
             raise ValueError(

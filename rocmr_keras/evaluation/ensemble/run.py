@@ -32,7 +32,7 @@ def auto_attack(
 
     - Image queries: `APGD` on `contrastive`; on `MarginsInTurn`, the margins at 1, 5 and 10,
       each as soon as the one before is lost; the same from 5 on, on queries that lost
-      rank 1 and are still right at 5, and from 10 on; on `TargetedMargin`, the nine nearest
+      rank 1 and are still right at 5, and from 10 on; on `TargetedMargin`, the three nearest
       wrong items one by one, on queries that are still first; and `Square`, which needs no
       gradient, on these margins.
     - Text queries: `TokenSubstitution` of whole words (`WholeWords`) on the same objectives;

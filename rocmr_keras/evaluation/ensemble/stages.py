@@ -20,7 +20,7 @@ from rocmr_keras.evaluation.threat import Threat
 VERSIONS = {
     "standard": {
         "num_steps": 100,
-        "num_targets": 9,
+        "num_targets": 3,
         "num_queries": 1000,
         "num_candidates": 128,
         "num_positions": 20,
@@ -172,7 +172,8 @@ def _targeted(budget):
     """Returns attacks on images that are still first: they aim at one wrong item each."""
     if budget["epsilon"] is None:
         return []
-    objectives = [TargetedMargin(rival + 1) for rival in range(budget["num_targets"])]
+    count = budget["num_targets"]
+    objectives = [TargetedMargin(rival + 1, count) for rival in range(count)]
     return [
         Stage(f"APGD, targeted {each.rival}", Threat(_apgd(budget), objective=each), highest=1)
         for each in objectives
