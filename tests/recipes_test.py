@@ -62,12 +62,16 @@ def captions(tmp_path_factory):
 
 
 def run(recipe, *flags, cwd=ROOT):
+    code, out, errors = fork(recipe, *flags, cwd=cwd)
+    assert code == 0, out + errors
+    return out
+
+
+def fork(recipe, *flags, cwd=ROOT):
     request = [str(cwd), str(ROOT / "recipes" / recipe), *map(str, flags)]
     forks().stdin.write(json.dumps(request) + "\n")
     forks().stdin.flush()
-    code, out, errors = json.loads(forks().stdout.readline())
-    assert code == 0, out + errors
-    return out
+    return json.loads(forks().stdout.readline())
 
 
 def small(captions, output):
@@ -242,11 +246,10 @@ def test_no_test_split_is_said_before_training(captions, tmp_path):
     rows = [row for row in captions.read_text("utf-8").splitlines() if not row.endswith(",test")]
     path = captions.parent / "without.csv"
     path.write_text("\n".join(rows), "utf-8")
-    command = [sys.executable, str(ROOT / "recipes" / "train.py"), *small(path, tmp_path / "run")]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert result.returncode != 0
-    assert "Received: the splits train, validation." in result.stderr + result.stdout
-    assert "--test_share=0.1" in result.stderr + result.stdout
+    code, out, errors = fork("train.py", *small(path, tmp_path / "run"))
+    assert code != 0
+    assert "Received: the splits train, validation." in out + errors
+    assert "--test_share=0.1" in out + errors
     assert not (tmp_path / "run" / "model.keras").exists()
     data = f"--dataset=csv --captions={path} --images={path.parent} --test_share=0.25".split()
     pack = ["pack.py", *data, f"--output={tmp_path}/packs", "--image_size=16"]
