@@ -138,7 +138,8 @@ def query_stages(budget):
             threat = Threat(**attack, objective=objective)
             stages.append(Stage(f"{name}, {_at(objective)}", threat, lowest, highest))
     objective = MarginsInTurn(RANKS)
-    return [*stages, *_targeted(budget)] + [
+    stages += _targeted(budget)
+    return stages + [
         Stage(f"{name}, {_at(objective)}", Threat(**attack, objective=objective))
         for name, attack in _trying(budget).items()
     ]
