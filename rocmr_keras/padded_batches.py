@@ -16,8 +16,9 @@ def in_batches(step, count, batch_size, verbose=0, halvings=0):
         batch_size: Integer.
         verbose: `1` for a progress bar, `0` for none. Defaults to `0`.
         halvings: Integer, how often the size of the last batch may be halved as long as all of
-            its examples fit, for steps that take longer than to compile them once more. Defaults
-            to `0`.
+            its examples fit, for steps that take longer than to compile them once more; `None`
+            for a last batch that is not filled up, for steps that are not compiled. Defaults to
+            `0`.
 
     Returns:
         Dict of NumPy arrays `(count, ...)`.
@@ -37,5 +38,7 @@ def in_batches(step, count, batch_size, verbose=0, halvings=0):
 
 def _size(count, batch_size, halvings):
     """The smallest size that is allowed and holds so many examples."""
+    if halvings is None:
+        return count
     sizes = [-(-batch_size // 2**halving) for halving in range(halvings + 1)]
     return min(size for size in sizes if size >= count)

@@ -24,6 +24,13 @@ def test_the_last_batch_is_filled_up_with_its_own_examples():
     assert seen[-1].tolist() == [5, 6, 7, 5, 6]
 
 
+def test_the_last_batch_may_stay_as_small_as_it_is():
+    seen = []
+    step = lambda positions: seen.append(positions.tolist()) or {"x": positions}  # noqa: E731
+    assert in_batches(step, 8, 5, halvings=None)["x"].tolist() == list(range(8))
+    assert seen == [[0, 1, 2, 3, 4], [5, 6, 7]]
+
+
 @pytest.mark.parametrize("count, sizes", [(8, [8]), (11, [8, 4]), (10, [8, 2]), (3, [4]), (7, [8])])
 def test_the_last_batch_may_be_a_part_of_a_full_one(count, sizes):
     seen = []

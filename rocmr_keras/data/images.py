@@ -222,7 +222,7 @@ def to_float(images):
     """
     # A product: TensorFlow turns the quotient into one in some graphs, not in all.
     if isinstance(images, np.ndarray):
-        return images.astype("float32") * np.float32(1.0 / 255.0)
+        return np.multiply(images, np.float32(1.0 / 255.0), dtype="float32")
     return tensorflow().cast(images, "float32") * (1.0 / 255.0)
 
 

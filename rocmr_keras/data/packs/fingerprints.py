@@ -25,7 +25,8 @@ def fingerprint(split, preprocessor):
         _add(digest, _bytes_of(ids))
     if isinstance(split.images, np.ndarray):
         _add(digest, f"{split.images.shape} {split.images.dtype.str}".encode())
-        _add(digest, _bytes_of(split.images))
+        # Twice as fast as BLAKE2 where the processor has instructions for it, as most have.
+        _add(digest, hashlib.sha256(_bytes_of(split.images)).digest())
     else:
         for path in split.images:
             _add(digest, os.fsencode(_describe(path)))

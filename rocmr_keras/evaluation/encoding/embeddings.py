@@ -1,5 +1,6 @@
 """Clean embeddings, of a whole split or of inputs that are at hand."""
 
+import keras
 import numpy as np
 
 from rocmr_keras.attacks import QueryEncoder
@@ -45,8 +46,10 @@ def encode(model, split, batch_size=64, verbose=1):
             def step(rows):
                 return encoder.predict_on_batch(load_queries(model, split, modality, rows))
 
-            return in_batches(step, count, size, verbose)["embeddings"]
+            return in_batches(step, count, size, verbose, halvings)["embeddings"]
 
+    # PyTorch compiles nothing.
+    halvings = None if keras.config.backend() == "torch" else 0
     return Embeddings(
         encode_side("images", len(split.images)),
         encode_side("texts", len(split.captions)),
