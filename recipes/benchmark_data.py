@@ -135,7 +135,7 @@ def _evaluate(model, split, batch_size):
             encoders[side].predict_on_batch(batch)
 
     times = {name: [] for name in (*inputs, "evaluation")}
-    for _ in range(9):
+    for _ in range(21):
         for side in inputs:
             scale = counts[side] / (batch_size * len(batches[side]))
             times[side].append(scale * _seconds(lambda: encode(side)))

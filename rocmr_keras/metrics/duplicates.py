@@ -62,9 +62,9 @@ def duplicate_captions(captions, caption_image_ids, relevance):
         Dict of `count`, an integer, and `ceiling`, a dict from each direction to the highest
         recall@1 that such a model can have, a fraction.
     """
-    texts, ids = number_texts(captions), np.asarray(caption_image_ids)
-    pairs = np.unique(np.stack([texts, ids], axis=1), axis=0)
-    several = np.bincount(pairs[:, 0], minlength=1) > 1
+    texts, ids = number_texts(captions), np.unique(caption_image_ids, return_inverse=True)[1]
+    those, _, _ = _unique_pairs(texts, ids)
+    several = np.bincount(those, minlength=1) > 1
     ceilings = {"image_to_text": _of_images, "text_to_image": _of_texts}
     return {
         "count": int(several[texts].sum()),
@@ -75,15 +75,23 @@ def duplicate_captions(captions, caption_image_ids, relevance):
 def _of_images(texts, relevance):
     """The share of the images with a caption whose every copy is right."""
     queries, items = relevance.take(np.arange(len(relevance)))
-    pairs, found = np.unique(np.stack([queries, texts[items]], axis=1), axis=0, return_counts=True)
-    alone = pairs[found == np.bincount(texts)[pairs[:, 1]], 0]
+    queries, those, found = _unique_pairs(queries, texts[items])
+    alone = queries[found == np.bincount(texts)[those]]
     return len(np.unique(alone)) / len(relevance.counted)
 
 
 def _of_texts(texts, relevance):
     """The share of the captions that are right if all copies find the best image for them."""
     queries, items = relevance.take(np.arange(len(relevance)))
-    pairs, found = np.unique(np.stack([texts[queries], items], axis=1), axis=0, return_counts=True)
+    those, _, found = _unique_pairs(texts[queries], items)
     best = np.zeros(texts.max() + 1, dtype=np.int64)
-    np.maximum.at(best, pairs[:, 0], found)
+    np.maximum.at(best, those, found)
     return int(best.sum()) / len(relevance.counted)
+
+
+def _unique_pairs(first, second):
+    """Returns both numbers of each different pair, and how often it stands there."""
+    # As one number each: rows take ten times as long to sort.
+    width = int(second.max(initial=0)) + 1
+    pairs, found = np.unique(first * width + second, return_counts=True)
+    return *np.divmod(pairs, width), found
