@@ -19,8 +19,7 @@ attacks the `model.keras` of each folder instead, with AutoAttack or, with
 `--attacks=listed`, those of the evaluation flags. The reports go to the output folder, a
 folder for each run; `--resume` keeps those that are there. `--transfer` also shows each
 model what was found on each other one. `--pictures` draws what the models find: random queries,
-and queries that are attacked on each model (`--eval_both`); `--curve` draws recall over
-`--eval_epsilons`, attacked anew.
+and queries that are attacked on each model (`--eval_both`).
 """
 
 import json
@@ -49,7 +48,6 @@ flags.DEFINE_enum(
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to attack.")
 flags.DEFINE_bool("transfer", False, "Try on each model what was found on each.")
 flags.DEFINE_bool("pictures", False, "Draw what the models find, clean and attacked.")
-flags.DEFINE_bool("curve", False, "Draw recall over budgets, attacked anew.")
 flags.DEFINE_bool("resume", False, "Keep the reports that the output folder has.")
 flags.DEFINE_integer("seed", 0, "Of the attacks.")
 
@@ -65,7 +63,7 @@ def main(_):
 
 def compare_runs():
     """Compares the reports of some folders, or attacks their models anew first."""
-    needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures or FLAGS.curve
+    needs_data = FLAGS.attacks or FLAGS.transfer or FLAGS.pictures
     if needs_data:
         common_flags.adopt_data_flags(os.path.join(FLAGS.runs[0], "model.keras"))
     split = common_flags.load_chosen(FLAGS.split) if needs_data else None
@@ -84,8 +82,6 @@ def compare_runs():
         models = load_all()
         draw_found(models, split)
         draw_attacked(models, split)
-    if FLAGS.curve:
-        draw_epsilons(load_all(), split)
 
 
 def write_tables(tables):
@@ -131,18 +127,14 @@ def draw_curves(reports):
     curves = {
         name: rk.reports.recall_curve(group, k=int(FLAGS.k)) for name, group in reports.items()
     }
-    if all(len(found["epsilon"]) > 2 for found in curves.values()):
-        draw_recall(curves)
-
-
-def draw_recall(curves):
     metric = f"recall@{FLAGS.k}"
-    rk.reports.pictures.recall_against_epsilon(
-        os.path.join(FLAGS.output, "epsilon.png"),
-        curves,
-        title=f"image→text {metric} under PGD on the query",
-        metric=metric,
-    )
+    if all(len(found["epsilon"]) > 2 for found in curves.values()):
+        rk.reports.pictures.recall_against_epsilon(
+            os.path.join(FLAGS.output, "epsilon.png"),
+            curves,
+            title=f"image→text {metric} under PGD on the query",
+            metric=metric,
+        )
 
 
 def write_page(reports):
@@ -199,18 +191,6 @@ def draw_attacked(models, split):
         os.path.join(FLAGS.output, "attacked.png"),
         rows,
         title=f"Random queries that all models answer, attacked: {changed}",
-    )
-
-
-def draw_epsilons(models, split):
-    """Draws the recall of each model over the budgets, attacked anew."""
-    budgets = [0.0, *common_flags.parse_budgets(FLAGS.eval_epsilons)]
-    attack, k = common_flags.pgd(FLAGS.eval_both, FLAGS.seed), int(FLAGS.k)
-    draw_recall(
-        {
-            name: rk.evaluation.epsilon_curve(model, split, attack, budgets, k=k, batch_size=128)
-            for name, model in models.items()
-        }
     )
 
 

@@ -7,8 +7,9 @@ runs the other recipes and prints each command, so that it can be run by itself:
 1. `finetune.py` joins an image and a text tower that were pretrained apart: the projections and
    the words train, on clean pairs;
 2. two `finetune.py` go on from there side by side, one on clean pairs, one on what RoCMR trains on;
-3. an `evaluate.py` for each attacks it with AutoAttack, at `--attack_epsilon`;
-4. two `compare.py` write one table, one page and three pictures of both.
+3. an `evaluate.py` for each attacks it with AutoAttack, at `--attack_epsilon`, and with PGD over
+   several budgets;
+4. `compare.py` writes one table, one page and three pictures of both.
 
 Everything goes to `--output`. `--resume` goes on with an interrupted run. The data
 flags are those of the other recipes: `--dataset=csv --captions=... --images=...` makes it the
@@ -71,7 +72,7 @@ def main(_):
     folder, presets = pathlib.Path(FLAGS.output), FLAGS.presets
     run_beside({"start": [start(folder)]}, folder)
     run_beside({name: [train(folder, name), attack(folder, name)] for name in presets}, folder)
-    run_beside({"compare": [compare(folder)], "curve": [curve(folder)]}, folder)
+    run_beside({"compare": [compare(folder)]}, folder)
     print((folder / "tables.md").read_text("utf-8"))
     print(f"{(time.monotonic() - started) / 60:.1f} minutes.")
     print(f"Look at attacked.png, retrieval.png, epsilon.png and report.html in {folder}.")
@@ -124,10 +125,13 @@ def train(folder, preset):
 
 
 def attack(folder, preset):
-    """Attacks a model with AutoAttack."""
+    """Attacks a model with AutoAttack, and with PGD over the budgets of the curve."""
     own = [
         f"--model={folder / preset / 'model.keras'}",
         "--attacks=fast",
+        "--curve",
+        "--eval_epsilons=1/255,2/255,4/255,8/255",
+        "--eval_steps=10",
         f"--eval_both={written('attack_epsilon')}",
         "--nopictures",
         f"--seed={FLAGS.seed}",
@@ -137,25 +141,15 @@ def attack(folder, preset):
 
 
 def compare(folder):
-    """Puts the reports into one table and page, and draws the models side by side."""
-    return comparison(folder, "attacked.png", "--pictures")
-
-
-def curve(folder):
-    """Draws the recall of both models over the budget."""
-    budgets = ["--eval_epsilons=1/255,2/255,4/255,8/255", "--eval_steps=10"]
-    return comparison(folder, "epsilon.png", "--curve", *budgets)
-
-
-def comparison(folder, picture, *own):
-    """Returns a comparison of the reports, which draws a picture."""
-    shared = [
+    """Puts the reports into one table, page and curve, and draws the models side by side."""
+    own = [
         f"--runs={','.join(str(folder / preset) for preset in FLAGS.presets)}",
         f"--eval_both={written('attack_epsilon')}",
+        "--pictures",
         f"--seed={FLAGS.seed}",
         f"--output={folder}",
     ]
-    return Job("compare.py", [*shared, *own], folder / picture)
+    return Job("compare.py", own, folder / "attacked.png")
 
 
 def written(name):

@@ -20,6 +20,7 @@ gradient here, not by the masked language model of the papers.
 checksum of the weights and the verdict of the audit; `compare.py --entries=board` reads them.
 `--attacks=corruptions` prints recall under changes that need no attacker (light, blur, JPEG, a
 shift) by kind and severity, beside PGD: whom attacks leave standing these may not.
+`--curve` also attacks images at each of `--eval_epsilons`, for the figure that `compare.py` draws.
 `--audit` looks for signs that the model hides its gradients, and ends in "sound", "caution" or
 "masked" with the reason. `--rows=rows.csv` (or `.parquet`) writes a row for each query and attack
 with its ranks before and after; `--rows_images=FOLDER` attacks the queries whose rank changed once
@@ -53,6 +54,7 @@ flags.DEFINE_enum(
     "protocol", None, list(common_flags.PROTOCOLS), "A published attack, instead of --attacks."
 )
 flags.DEFINE_string("transfer_to", None, "Model file that meets what --protocol found.")
+flags.DEFINE_bool("curve", False, "Measure recall over --eval_epsilons, for compare.py.")
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
 flags.DEFINE_string("entry", None, "File of an entry for a leaderboard.")
@@ -67,6 +69,19 @@ def run_audit(model, split):
     source = run_report.load_model(FLAGS.audit_source) if FLAGS.audit_source else None
     subset = split.subset(min(100, len(split.images)))
     return rk.evaluation.audit(model, subset, FLAGS.eval_both, source=source, seed=FLAGS.seed)
+
+
+def run_curve(model, split):
+    """Measures the recall of images over the budgets, each attack from where the last ended."""
+    budgets = [0.0, *common_flags.parse_budgets(FLAGS.eval_epsilons)]
+    attack = common_flags.pgd(FLAGS.eval_both, FLAGS.seed)
+    found = rk.evaluation.epsilon_curve(model, split, attack, budgets, batch_size=128)
+    recalls = {
+        f"recall_at_{k}": [rk.metrics.recall_at_k(ranks, k) for ranks in found["ranks"]]
+        for k in (1, 5, 10)
+    }
+    budget = rk.evaluation.Threat(attack).describe()
+    return {"budget": budget, "epsilon": found["epsilon"], **recalls}
 
 
 def run_transfer(model, split):
@@ -85,9 +100,9 @@ def main(_):
     model = run_report.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
     split = common_flags.load_chosen(FLAGS.split)
-    extra = {"audit": run_audit(model, split)} if FLAGS.audit else {}
-    if FLAGS.transfer_to:
-        extra["transfer"] = run_transfer(model, split)
+    wanted = {"audit": FLAGS.audit, "curve": FLAGS.curve, "transfer": FLAGS.transfer_to}
+    runs = {"audit": run_audit, "curve": run_curve, "transfer": run_transfer}
+    extra = {name: runs[name](model, split) for name, is_wanted in wanted.items() if is_wanted}
     attacks = FLAGS.protocol or FLAGS.attacks
     rows = (FLAGS.rows, FLAGS.rows_images) if FLAGS.rows else None
     figures = run_report.report(

@@ -31,16 +31,24 @@ def format_comparison(groups):
 
 
 def recall_curve(reports, k=1):
-    """Returns the recall of image queries over the budgets of the PGD attacks on them.
+    """Returns the recall of image queries over the budgets of attacks on them.
 
     Args:
-        reports: List of reports of `evaluate`, runs of one model; the mean is taken.
+        reports: List of reports of `evaluate`, runs of one model; the mean is taken. The
+            budgets are those of their PGD attacks, or those of an entry `curve`, a dict of the
+            `budget` and lists `epsilon` and `recall_at_1/5/10`, where the reports have one.
         k: Integer, `1`, `5` or `10`. Defaults to `1`.
 
     Returns:
         Dict of lists of floats, `"epsilon"`, beginning with 0 for the clean recall, and
         `"recall"`, as `rocmr_keras.reports.pictures.recall_against_epsilon` takes them.
     """
+    if all("curve" in report for report in reports):
+        recalls = zip(*(report["curve"][f"recall_at_{k}"] for report in reports))
+        return {
+            "epsilon": reports[0]["curve"]["epsilon"],
+            "recall": [_mean(of_one) for of_one in recalls],
+        }
     points = [(0.0, [report["clean"] for report in reports])]
     for name, run in reports[0]["attacks"].items():
         attack = run["budget"].get("image_attack") or {}
@@ -90,7 +98,9 @@ def check_comparable(reports):
 
 
 def _budgets(report):
-    return {name: without_seeds(run["budget"]) for name, run in report["attacks"].items()}
+    curve = {"a curve": report["curve"]} if "curve" in report else {}
+    runs = {**report["attacks"], **curve}
+    return {name: without_seeds(run["budget"]) for name, run in runs.items()}
 
 
 def without_seeds(budget):

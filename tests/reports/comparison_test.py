@@ -91,6 +91,18 @@ def test_the_curve_of_several_runs_is_their_mean():
     assert recall_curve(reports)["recall"] == [0.5, 0.25]
 
 
+def test_a_curve_that_was_measured_comes_first():
+    reports = [made(0.5, pgd=((0.25, 0, 0), 0.1)) for _ in range(2)]
+    for report, recalls in zip(reports, ([0.5, 0.25, 0.0], [1.0, 0.25, 0.5])):
+        budget = {"protocol": "query", "image_attack": {"attack": "PGD", "num_steps": 10}}
+        report["curve"] = {"budget": budget, "epsilon": [0.0, 0.1, 0.2], "recall_at_1": recalls}
+    assert recall_curve(reports) == {"epsilon": [0.0, 0.1, 0.2], "recall": [0.75, 0.25, 0.25]}
+    format_comparison({"a": reports})
+    reports[1]["curve"]["budget"]["image_attack"]["num_steps"] = 20
+    with pytest.raises(ValueError, match="Received: 2 different ones"):
+        format_comparison({"a": reports})
+
+
 def test_transfer():
     matrix = {
         "names": ["a", "b"],
