@@ -57,10 +57,11 @@ def convolution(input_dim, filters, name, dtype=None, **kwargs):
     return layer
 
 
-def layer_norm(dim, name, dtype=None):
+def layer_norm(dim, name, dtype=None, rank=3):
     """Makes a built layer normalisation of the last axis, of width `dim`."""
     layer = keras.layers.LayerNormalization(epsilon=1e-5, name=name, dtype=dtype)
-    layer.build((None, None, dim))
+    # Keras 3.16 counts the axis from the front, and so knows inputs of this rank only.
+    layer.build((None,) * (rank - 1) + (dim,))
     return layer
 
 

@@ -59,7 +59,7 @@ class ProjectionHead(keras.layers.Layer):
         width = self.input_dim
         self.norm = self.hidden = self.drop = None
         if self.hidden_dim is not None:
-            self.norm = parts.layer_norm(width, "norm", "float32")
+            self.norm = parts.layer_norm(width, "norm", "float32", rank=2)
             self.hidden = parts.dense(
                 width, self.hidden_dim, "hidden", "float32", activation="gelu"
             )
