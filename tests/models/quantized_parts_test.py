@@ -8,7 +8,11 @@ from keras import ops
 from rocmr_keras.export import export_saved_model
 from rocmr_keras.models.quantized_parts import quantized_layers
 
-pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method"),
+    # Keras 3.16 says it once for all of them.
+    pytest.mark.filterwarnings("ignore:.* were skipped because they do not support quantization"),
+]
 
 
 @pytest.fixture(scope="module")

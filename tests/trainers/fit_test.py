@@ -4,6 +4,8 @@ Compiling is what these tests cost, so each compiled trainer serves several of t
 each of the losses and text attacks comes along in one that is compiled anyway.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from rocmr_keras.data import batches
 from rocmr_keras.trainers import RoCMR
 
 EPOCHS = 4
+#: Where PyTorch takes several steps in one execution.
+IS_KERAS_3_16 = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 16)
 
 
 @keras.saving.register_keras_serializable(package="rocmr_keras_tests")
@@ -174,7 +178,8 @@ def test_several_steps_in_one_execution(make_trainer, make_batch, compile_option
     assert int(ops.convert_to_numpy(trainer.optimizer.iterations)) == 8
     if not is_compiled:
         trainer.compile(keras.optimizers.Adam(0.01), steps_per_execution=2)
-        with pytest.raises(ValueError, match="`steps_per_execution` must be 1"):
+        refusal = pytest.raises(ValueError, match="`steps_per_execution` must be 1")
+        with contextlib.nullcontext() if IS_KERAS_3_16 else refusal:
             trainer.fit(make_batch(8), batch_size=4, verbose=0)
 
 
