@@ -104,6 +104,16 @@ def define_evaluation_flags():
     flags.DEFINE_list("eval_severities", "1,3,5", "Of corruptions, each from 1 to 5.")
 
 
+def define_norm_flag():
+    """Defines the norm of AutoAttack, of a recipe whose `--attacks` may name it."""
+    flags.DEFINE_enum("eval_norm", "linf", ["linf", "l2"], "Of AutoAttack's --eval_both, e.g. 0.5.")
+    flags.register_multi_flags_validator(
+        ["eval_norm", "attacks"],
+        lambda given: given["eval_norm"] == "linf" or given["attacks"] in ("fast", "standard"),
+        "--eval_norm is AutoAttack's: add --attacks=fast or standard",
+    )
+
+
 def _check_budgets(texts):
     """Refuses, while flags are read, a list without a budget or with something else."""
     if not texts:

@@ -36,7 +36,6 @@ FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
 common_flags.define_evaluation_flags()
-flags.adopt_module_key_flags(common_flags)
 flags.DEFINE_list("runs", None, "Output folders of train.py or evaluate.py.")
 flags.DEFINE_string("entries", None, "Folder of entries of a leaderboard, instead of runs.")
 flags.mark_flags_as_mutual_exclusive(["runs", "entries"], required=True)
@@ -45,6 +44,8 @@ flags.DEFINE_enum("k", "10", ["1", "5", "10"], "The figures' recall is among the
 flags.DEFINE_enum(
     "attacks", None, ["listed", "fast", "standard"], "Attack the models; else read reports."
 )
+common_flags.define_norm_flag()
+flags.adopt_module_key_flags(common_flags)
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to attack.")
 flags.DEFINE_bool("transfer", False, "Try on each model what was found on each.")
 flags.DEFINE_bool("pictures", False, "Draw what the models find, clean and attacked.")

@@ -39,7 +39,6 @@ FLAGS = flags.FLAGS
 
 common_flags.define_data_flags()
 common_flags.define_evaluation_flags()
-flags.adopt_module_key_flags(common_flags)
 flags.DEFINE_string("model", None, "Model file (`.keras`).", required=True)
 flags.DEFINE_string("output", "runs/evaluate", "Folder for report and pictures.")
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to attack.")
@@ -50,6 +49,8 @@ flags.DEFINE_enum(
     "Those of the eval flags, the joint ones, corruptions, AutoAttack (fast for a look, standard "
     "to publish), or none.",
 )
+common_flags.define_norm_flag()
+flags.adopt_module_key_flags(common_flags)
 flags.DEFINE_enum(
     "protocol", None, list(common_flags.PROTOCOLS), "A published attack, instead of --attacks."
 )

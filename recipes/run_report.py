@@ -97,7 +97,7 @@ def measure(model, split, seed, attacks="listed", return_ranks=False):
         figures, ranks = rk.evaluation.evaluate(model, split, threats, **options)
     else:
         budget = FLAGS.eval_both, FLAGS.eval_substitutions
-        options.update(version=attacks, seed=seed)
+        options.update(version=attacks, seed=seed, norm=FLAGS.eval_norm)
         if FLAGS.eval_text:
             options["text"] = FLAGS.eval_text
         figures, ranks = rk.evaluation.auto_attack(model, split, *budget, **options)

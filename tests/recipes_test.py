@@ -171,7 +171,8 @@ def test_train_resume_and_compare(captions, tmp_path):
         train_beside(captions, tmp_path)
         output = f"--output={tmp_path}/auto"
         rows = [f"--rows={tmp_path}/rows.csv", f"--rows_images={tmp_path}/rows"]
-        out = run("evaluate.py", model, output, *data, "--attacks=fast", "--audit", *rows)
+        auto = ["--attacks=fast", "--eval_norm=l2", "--eval_both=0.5", "--audit"]
+        out = run("evaluate.py", model, output, *data, *auto, *rows)
         assert "auto both" in out and "captions under auto query: 1 word, edit or char" in out
         with open(tmp_path / "rows.csv", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -179,6 +180,7 @@ def test_train_resume_and_compare(captions, tmp_path):
         pictures = {row["adversarial_image"] for row in rows} - {""}
         assert pictures == {f"rows/{path.name}" for path in (tmp_path / "rows").glob("*")}
         report = json.loads((tmp_path / "auto" / "report.json").read_text())
+        assert report["attacks"]["auto query"]["budget"]["norm"] == "l2"
         verdict = report["audit"]["verdict"]
         assert verdict in ("sound", "caution", "masked") and f"audit: {verdict}. " in out
         assert "under auto query" in (tmp_path / "auto" / "report.html").read_text("utf-8")
