@@ -95,6 +95,8 @@ def run_transfer(model, split):
 
 
 def main(_):
+    if FLAGS.audit and FLAGS.eval_norm != "linf":
+        raise app.UsageError("--audit attacks in linf. Audit by itself, --attacks=none.")
     if FLAGS.transfer_to and not FLAGS.protocol:
         raise app.UsageError("--transfer_to needs a --protocol, co_attack or sga.")
     common_flags.adopt_data_flags(FLAGS.model)
