@@ -103,9 +103,12 @@ def main(_):
     model = run_report.load_model(FLAGS.model)
     run_report.write_flags(FLAGS.output)
     split = common_flags.load_chosen(FLAGS.split)
-    wanted = {"audit": FLAGS.audit, "curve": FLAGS.curve, "transfer": FLAGS.transfer_to}
-    runs = {"audit": run_audit, "curve": run_curve, "transfer": run_transfer}
-    extra = {name: runs[name](model, split) for name, is_wanted in wanted.items() if is_wanted}
+    runs = (
+        ("audit", FLAGS.audit, run_audit),
+        ("curve", FLAGS.curve, run_curve),
+        ("transfer", FLAGS.transfer_to, run_transfer),
+    )
+    extra = {name: run(model, split) for name, is_wanted, run in runs if is_wanted}
     attacks = FLAGS.protocol or FLAGS.attacks
     rows = (FLAGS.rows, FLAGS.rows_images) if FLAGS.rows else None
     figures = run_report.report(

@@ -26,7 +26,11 @@ def test_the_last_batch_is_filled_up_with_its_own_examples():
 
 def test_the_last_batch_may_stay_as_small_as_it_is():
     seen = []
-    step = lambda positions: seen.append(positions.tolist()) or {"x": positions}  # noqa: E731
+
+    def step(positions):
+        seen.append(positions.tolist())
+        return {"x": positions}
+
     assert in_batches(step, 8, 5, halvings=None)["x"].tolist() == list(range(8))
     assert seen == [[0, 1, 2, 3, 4], [5, 6, 7]]
 

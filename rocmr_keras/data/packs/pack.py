@@ -92,17 +92,11 @@ def _find_or_make(split, preprocessor, folder, verbose, max_bad_fraction):
 
 def _choose_folder(split, preprocessor, name):
     height, width = preprocessor.image_size
-    if _is_ready(split, preprocessor) or 3 * len(split) * height * width < _MEMORY_LIMIT:
+    if preprocessor.is_ready(split.images) or 3 * len(split) * height * width < _MEMORY_LIMIT:
         return None
     user = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     cache = os.environ.get("ROCMR_KERAS_CACHE") or os.path.join(user, "rocmr_keras")
     return os.path.join(cache, "packs", name)
-
-
-def _is_ready(split, preprocessor):
-    images = split.images
-    is_uint8 = isinstance(images, np.ndarray) and images.dtype == "uint8"
-    return is_uint8 and images.shape[1:3] == preprocessor.image_size
 
 
 def _reuse(folder, name):
@@ -122,7 +116,7 @@ def _reuse(folder, name):
 def _make(split, preprocessor, name, folder, verbose, max_bad_fraction):
     # Before decoding, which takes longer: the tokenizer may refuse a caption.
     tokens = _tokenize(split.captions, preprocessor)
-    if folder is None and _is_ready(split, preprocessor):
+    if folder is None and preprocessor.is_ready(split.images):
         return _assemble(split, tokens, split.images, name, {})
     unfinished = UnfinishedPack(folder, name, (len(split), *preprocessor.image_size, 3))
     bad = _decode(split, preprocessor, unfinished, verbose, max_bad_fraction)

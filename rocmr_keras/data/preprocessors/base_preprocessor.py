@@ -145,7 +145,7 @@ class BasePreprocessor:
                 "`images` must be a list. Received: one path or the bytes of one image, "
                 f"images={images!r:.80}. Put it into a list."
             )
-        if isinstance(images, np.ndarray) and self._is_ready(images):
+        if self.is_ready(images):
             return to_float(images)
         pixels = [self.load_pixels(image) for image in images]
         return to_float(np.stack(pixels) if pixels else np.zeros((0, *self.image_size, 3), "uint8"))
@@ -167,10 +167,19 @@ class BasePreprocessor:
         if isinstance(image, (str, bytes, os.PathLike)):
             return self._read(image)
         images = check_pixels(np.asarray(image)[None])
-        return images[0] if self._is_ready(images) else self._resize(images[0])
+        return images[0] if self.is_ready(images) else self._resize(images[0])
 
-    def _is_ready(self, images):
-        return images.dtype == "uint8" and images.shape[1:] == (*self.image_size, 3)
+    def is_ready(self, images):
+        """Says whether images are an array of pixels that are taken as they are.
+
+        Args:
+            images: As those of `load_images`, or of a `Split`.
+
+        Returns:
+            Boolean.
+        """
+        is_uint8 = isinstance(images, np.ndarray) and images.dtype == "uint8"
+        return is_uint8 and images.shape[1:] == (*self.image_size, 3)
 
     def load_files(self, paths, together=False):
         """Decodes image files whose headers have been checked, on all processors.
