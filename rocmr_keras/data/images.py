@@ -10,7 +10,7 @@ from rocmr_keras.data.runtime import tensorflow
 
 # The first bytes of PNG and of WebP.
 _WITH_ALPHA = (b"\x89PNG", b"RIFF")
-_JPEG = b"\xff\xd8"
+JPEG = b"\xff\xd8"
 
 
 class UnreadableImage(ValueError):
@@ -49,8 +49,8 @@ def read_image(source):
     contents = read_contents(source)
     try:
         with tf.device("cpu"):
-            plain = contents.startswith(_JPEG)
-            return (_decode if plain else decode_image)(contents).numpy()
+            decode = decode_jpeg if contents.startswith(JPEG) else decode_image
+            return decode(contents).numpy()
     except (ValueError, tf.errors.OpError) as error:
         raise UnreadableImage(_name_of(source), reason(error)) from error
 
@@ -156,6 +156,18 @@ def decode_image(contents):
     )
     kind = tf.where(may_have_alpha, 1, tf.where(start == b"GIF8", 2, tf.where(is_bmp, 3, 0)))
     return tf.ensure_shape(tf.switch_case(kind, branches), [None, None, 3])
+
+
+def decode_jpeg(contents):
+    """Decodes the bytes of a JPEG as `decode_image` does, without a look at what it is.
+
+    Args:
+        contents: String tensor `()`, the bytes of a JPEG file.
+
+    Returns:
+        A uint8 tensor `(rows, columns, 3)`.
+    """
+    return _decode(contents)
 
 
 def fit_image(image, image_size, interpolation="bilinear", crop=True):

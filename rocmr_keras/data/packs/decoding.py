@@ -1,6 +1,7 @@
 import numpy as np
 
 from rocmr_keras.data.image_headers import read_header
+from rocmr_keras.data.images import JPEG
 from rocmr_keras.data.images import UnreadableImage
 from rocmr_keras.data.runtime import tensorflow
 
@@ -27,9 +28,9 @@ def decode_chunk(preprocessor, images):
     if isinstance(images, np.ndarray):
         return np.stack([preprocessor.load_pixels(image) for image in images]), {}
     try:
-        sizes = {_size_of(path) for path in images}
+        sizes, starts = map(set, zip(*map(_look_at, images)))
         is_small = len(sizes) == 1 and max(width * height for width, height in sizes) <= _SMALL
-        return preprocessor.load_files(images, together=is_small), {}
+        return preprocessor.load_files(images, is_small, are_jpeg=starts == {JPEG}), {}
     except (OSError, ValueError, tensorflow().errors.OpError):
         return _decode_one_by_one(preprocessor, images)
 
@@ -44,6 +45,9 @@ def _decode_one_by_one(preprocessor, images):
     return pixels, bad
 
 
-def _size_of(path):
+def _look_at(path):
+    """Returns width and height, and the first two bytes, of an image file."""
     with open(path, "rb") as file:
-        return read_header(file)[:2]
+        start = file.read(2)
+        file.seek(0)
+        return read_header(file)[:2], start

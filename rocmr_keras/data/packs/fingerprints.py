@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 
 import numpy as np
 
@@ -28,8 +29,10 @@ def fingerprint(split, preprocessor):
         # Twice as fast as BLAKE2 where the processor has instructions for it, as most have.
         _add(digest, hashlib.sha256(_bytes_of(split.images)).digest())
     else:
+        # Links along the way are followed once for each folder, not for each file.
+        folders = {}
         for path in split.images:
-            _add(digest, os.fsencode(_describe(path)))
+            _add(digest, os.fsencode(_describe(path, folders)))
     return f"{preprocessor_hash(preprocessor)}-{digest.hexdigest()}"
 
 
@@ -55,13 +58,19 @@ def what_differs(found, expected):
     return f"the pack of {'other images or captions' if same_maker else 'another preprocessor'}"
 
 
-def _describe(path):
-    real = os.path.realpath(path)
+def _describe(path, folders):
+    folder, name = os.path.split(os.fspath(path))
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    real = os.path.join(folders[folder], name)
     try:
-        status = os.stat(real)
+        status = os.lstat(real)
+        if stat.S_ISLNK(status.st_mode) or name in (".", ".."):
+            real = os.path.realpath(path)
+            status = os.stat(real)
     except OSError:
         # Decoding says what is wrong with it.
-        return f"{real} missing"
+        return f"{os.path.realpath(path)} missing"
     return f"{real} {status.st_size} {status.st_mtime_ns}"
 
 

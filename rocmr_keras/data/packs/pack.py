@@ -21,7 +21,7 @@ from rocmr_keras.data.packs.packed_split import write_tables
 from rocmr_keras.data.packs.unfinished_pack import UnfinishedPack
 from rocmr_keras.data.packs.unfinished_pack import alone
 
-CHUNK = 64
+CHUNK = 128
 _MEMORY_LIMIT = 256 * 2**20
 _KEPT = KeptPacks(2 * _MEMORY_LIMIT)
 _BAD = "bad images"
@@ -118,7 +118,9 @@ def _make(split, preprocessor, name, folder, verbose, max_bad_fraction):
     tokens = _tokenize(split.captions, preprocessor)
     if folder is None and preprocessor.is_ready(split.images):
         return _assemble(split, tokens, split.images, name, {})
-    unfinished = UnfinishedPack(folder, name, (len(split), *preprocessor.image_size, 3))
+    # Notes of other chunks mean other images.
+    job = f"{name}, {CHUNK} at a time"
+    unfinished = UnfinishedPack(folder, job, (len(split), *preprocessor.image_size, 3))
     bad = _decode(split, preprocessor, unfinished, verbose, max_bad_fraction)
     if bad:
         warnings.warn(f"Left out {_described(_lines(bad), len(split))}.", stacklevel=3)

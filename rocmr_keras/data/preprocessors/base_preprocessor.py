@@ -6,6 +6,7 @@ import numpy as np
 
 from rocmr_keras.data.images import check_pixels
 from rocmr_keras.data.images import decode_image
+from rocmr_keras.data.images import decode_jpeg
 from rocmr_keras.data.images import fit_image
 from rocmr_keras.data.images import map_in_parallel
 from rocmr_keras.data.images import read_contents
@@ -181,7 +182,7 @@ class BasePreprocessor:
         is_uint8 = isinstance(images, np.ndarray) and images.dtype == "uint8"
         return is_uint8 and images.shape[1:] == (*self.image_size, 3)
 
-    def load_files(self, paths, together=False):
+    def load_files(self, paths, together=False, are_jpeg=False):
         """Decodes image files whose headers have been checked, on all processors.
 
         The pixels are those of `load_pixels`; which file it was that failed is not said.
@@ -190,6 +191,8 @@ class BasePreprocessor:
             paths: List of at least one path.
             together: Boolean, whether the images are of one size and small enough to be
                 resized as one batch, which saves what each call costs. Defaults to `False`.
+            are_jpeg: Boolean, whether all are JPEG files: a choice in the graph, image by
+                image, takes 7 % of the time. Defaults to `False`.
 
         Returns:
             A NumPy array, uint8 `(B, height, width, 3)`.
@@ -198,11 +201,17 @@ class BasePreprocessor:
             tf.errors.OpError: If a file cannot be decoded.
         """
         tf = tensorflow()
-        read = self._read_together if together else self._read_apart
+        decode = decode_jpeg if are_jpeg else decode_image
+
+        def read_files(names):
+            if together:
+                return self._fit(map_in_parallel(lambda name: decode(tf.io.read_file(name)), names))
+            return map_in_parallel(lambda name: self._fit(decode(tf.io.read_file(name))), names)
+
+        spec = tf.TensorSpec([None], "string")
+        read = _traced(self._image_graphs, read_files, spec, together, are_jpeg)
         with tf.device("cpu"):
-            names = tf.constant([os.fsencode(path) for path in paths], "string")
-            read = _traced(self._image_graphs, read, tf.TensorSpec([None], "string"))
-            return read(names).numpy()
+            return read(tf.constant([os.fsencode(path) for path in paths], "string")).numpy()
 
     def pack(self, split, verbose=1):
         """Decodes and tokenises a split once for many uses, see `rocmr_keras.data.pack`.
@@ -259,14 +268,6 @@ class BasePreprocessor:
     def _image_graphs(self):
         return shared_graphs((type(self), self.image_size, self.interpolation, self.crop))
 
-    def _read_apart(self, paths):
-        read = tensorflow().io.read_file
-        return map_in_parallel(lambda path: self.decode_graph(read(path)), paths)
-
-    def _read_together(self, paths):
-        read = tensorflow().io.read_file
-        return self._fit(map_in_parallel(lambda path: decode_image(read(path)), paths))
-
     def _read(self, source):
         tf = tensorflow()
         contents = read_contents(source)
@@ -286,10 +287,10 @@ class BasePreprocessor:
             return resize(image).numpy()
 
 
-def _traced(graphs, function, spec):
+def _traced(graphs, function, spec, *options):
     # Traced once for all callers, eager ones too: those would otherwise get
     # KerasHub's second implementation, which is pure Python.
-    key = (function.__name__, spec.dtype)
+    key = (function.__name__, spec.dtype, *options)
     if key not in graphs:
         graphs[key] = tensorflow().function(function, input_signature=[spec], autograph=False)
     return graphs[key]

@@ -19,6 +19,21 @@ def test_files_of_every_kind_are_decoded_as_by_load_images(paths, preprocessor):
     np.testing.assert_array_equal(pixels, expected(preprocessor, paths))
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_jpeg_files_alone_are_decoded_as_beside_others(save, preprocessor, together):
+    random = np.random.default_rng(1)
+    shapes = [(12, 9, 3)] * 3 if together else [(30, 40, 3), (12, 9), (300, 400, 3)]
+    paths = [
+        save(f"{index}.jpg", random.integers(0, 256, shape, dtype="uint8"))
+        for index, shape in enumerate(shapes)
+    ]
+    paths.append(save("cmyk.jpg", mode="CMYK", size=(9, 12)))
+    pixels, bad = decode_chunk(preprocessor, paths)
+    assert not bad
+    np.testing.assert_array_equal(pixels, expected(preprocessor, paths))
+    np.testing.assert_array_equal(pixels, preprocessor.load_files(paths, together))
+
+
 @pytest.mark.parametrize("image_size, crop", [((5, 3), True), ((8, 8), True), ((3, 9), False)])
 def test_small_files_of_one_size_are_resized_together(save, preprocessor, image_size, crop):
     random = np.random.default_rng(1)

@@ -110,6 +110,46 @@ def test_a_folder_of_something_else_is_refused(files, preprocessor, tmp_path, sa
         pack(files, preprocessor, tmp_path / "pack")
 
 
+def test_what_was_begun_in_other_chunks_is_not_gone_on_with(
+    files, preprocessor, tmp_path, decoded, monkeypatch
+):
+    count = pack_module.decode_chunk
+
+    def killed(preprocessor, images):
+        if sum(decoded) >= 4:
+            raise KeyboardInterrupt
+        return count(preprocessor, images)
+
+    monkeypatch.setattr(pack_module, "decode_chunk", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pack(files, preprocessor, tmp_path / "pack")
+    decoded.clear()
+    monkeypatch.setattr(pack_module, "decode_chunk", count)
+    monkeypatch.setattr(pack_module, "CHUNK", 4)
+    packed = pack(files, preprocessor, tmp_path / "pack")
+    assert sum(decoded) == 9
+    assert_same(packed, pack(files, preprocessor))
+
+
+@pytest.mark.parametrize("spell", ["dots", "file link", "folder link", "link of links"])
+def test_a_file_is_the_same_by_whatever_way_it_is_reached(files, preprocessor, tmp_path, spell):
+    expected = pack(files, preprocessor).fingerprint
+    path = pathlib.Path(files.images[4])
+    (tmp_path / "here").symlink_to(path.parent)
+    (tmp_path / "file").symlink_to(path)
+    (tmp_path / "again").symlink_to(tmp_path / "here" / "file")
+    files.images[4] = {
+        "dots": f"{path.parent}/./../{path.parent.name}/{path.name}",
+        "file link": str(tmp_path / "file"),
+        "folder link": str(tmp_path / "here" / path.name),
+        "link of links": str(tmp_path / "again"),
+    }[spell]
+    assert pack(files, preprocessor).fingerprint == expected
+    (tmp_path / "other.jpg").write_bytes(path.read_bytes())
+    files.images[4] = str(tmp_path / "other.jpg")
+    assert pack(files, preprocessor).fingerprint != expected
+
+
 def test_a_folder_with_other_things_in_it_is_refused(files, preprocessor, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
