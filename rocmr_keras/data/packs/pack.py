@@ -72,11 +72,13 @@ def _find_or_make(split, preprocessor, folder, verbose, max_bad_fraction):
         split.check_preprocessor(preprocessor)
         if folder is None:
             return split
-    name = fingerprint(split, preprocessor)
+    # Pixels that are shared need no hash: if they change in place, the pack's do too.
+    is_shared = folder is None and preprocessor.is_ready(split.images)
+    name = fingerprint(split, preprocessor, of_pixels=not is_shared)
     folder = _choose_folder(split, preprocessor, name) if folder is None else folder
     if folder is None:
         kept = _KEPT.find(split, name)
-        if kept is not None:
+        if kept is not None and (not is_shared or kept.images is split.images):
             return kept
         packed = _make(split, preprocessor, name, None, verbose, max_bad_fraction)
         # Who packs again is told again of what was left out.

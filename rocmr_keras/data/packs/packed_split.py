@@ -25,7 +25,8 @@ class PackedSplit(Split):
         captions: List of `M` strings.
         caption_image_ids: Integers `(M,)`.
         tokens: Dict of arrays `(M, length)`: `token_ids`, int32, and `padding_mask`, bool.
-        fingerprint: String, which preprocessor made it, and of what.
+        fingerprint: String, which preprocessor made it, and of what: of pixels that it shares
+            with a split only how many.
         name: String. Defaults to `""`.
         skipped: Dict, as in `Split`. Defaults to `None`.
 

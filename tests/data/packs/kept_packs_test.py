@@ -44,6 +44,15 @@ def test_pixels_of_the_user_stay_writable(preprocessor):
     assert pack(split, preprocessor).images[0].max() == 7
 
 
+def test_other_pixels_of_the_user_are_packed_anew(preprocessor):
+    pixels = np.zeros((2, *preprocessor.image_size, 3), "uint8")
+    split = Split(pixels, range(2), ["red"] * 2, range(2))
+    packed = pack(split, preprocessor)
+    assert pack(split, preprocessor) is packed
+    split.images = pixels + np.uint8(1)
+    assert pack(split, preprocessor).images is split.images
+
+
 def test_packs_go_with_their_split(files, preprocessor):
     split = files.take(range(2))
     packed = weakref.ref(pack(split, preprocessor))
