@@ -20,6 +20,9 @@ gradient here, not by the masked language model of the papers.
 checksum of the weights and the verdict of the audit; `compare.py --entries=board` reads them.
 `--attacks=corruptions` prints recall under changes that need no attacker (light, blur, JPEG, a
 shift) by kind and severity, beside PGD: whom attacks leave standing these may not.
+`--universal` learns one change for all images on one half of them, at `--eval_both`, and measures
+the other half. `--certify=0.12` certifies recall by randomised smoothing with that noise, prints
+the share of queries that hold over the l2 radius, and draws it.
 `--curve` also attacks images at each of `--eval_epsilons`, for the figure that `compare.py` draws.
 `--audit` looks for signs that the model hides its gradients, and ends in "sound", "caution" or
 "masked" with the reason. `--rows=rows.csv` (or `.parquet`) writes a row for each query and attack
@@ -28,6 +31,9 @@ more and adds what was found, captions to the rows, pictures as PNG to the folde
 the same recall on each backend, clean and with `--noeval_random_start` also under PGD; random
 starts differ from one backend to the next.
 """
+
+import dataclasses
+import os
 
 import common_flags
 import run_report
@@ -56,6 +62,10 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_string("transfer_to", None, "Model file that meets what --protocol found.")
 flags.DEFINE_bool("curve", False, "Measure recall over --eval_epsilons, for compare.py.")
+flags.DEFINE_bool("universal", False, "Learn one change for all images, at --eval_both.")
+flags.DEFINE_float("certify", None, "Noise of randomised smoothing, e.g. 0.12; none: not.")
+flags.DEFINE_integer("certify_copies", 100, "Noisy copies of an image; more certify farther.")
+flags.DEFINE_integer("certify_k", 1, "The first items among which a right one must be.")
 flags.DEFINE_bool("audit", False, "Look for hidden gradients, at --eval_both.")
 flags.DEFINE_string("audit_source", None, "Model file whose adversarial images the audit tries.")
 flags.DEFINE_string("entry", None, "File of an entry for a leaderboard.")
@@ -85,6 +95,34 @@ def run_curve(model, split):
     return {"budget": budget, "epsilon": found["epsilon"], **recalls}
 
 
+def run_universal(model, split):
+    """Learns one change for all images, and measures it on those that it was not learnt on."""
+    _, figures = rk.evaluation.universal_perturbation(
+        model, split, FLAGS.eval_both, batch_size=128, seed=FLAGS.seed
+    )
+    print(rk.reports.format_report(figures))
+    return figures["attacks"]["universal"]
+
+
+def run_certified(model, split):
+    """Certifies recall over the l2 radius, and draws it."""
+    k = FLAGS.certify_k
+    smoothing = rk.evaluation.Smoothing(FLAGS.certify, FLAGS.certify_copies, seed=FLAGS.seed)
+    found = rk.evaluation.certified_recall(model, split, smoothing, k, batch_size=128)
+    lines = [f"| l2 radius | certified recall@{k} |", "|---|---|"]
+    lines += [
+        f"| {radius:.3f} | {100 * recall:.1f} |"
+        for radius, recall in list(zip(found["radius"], found["recall"]))[::4]
+    ]
+    print("\n".join(lines))
+    label, path = run_report.label_of(FLAGS.output), os.path.join(FLAGS.output, "certified.png")
+    if FLAGS.pictures:
+        metric = f"certified recall@{k}"
+        rk.reports.pictures.recall_against_radius(path, {label: found}, metric=metric)
+    curve = {name: found[name] for name in ("radius", "recall", "clean_recall")}
+    return {"k": k, "smoothing": dataclasses.asdict(smoothing), **curve}
+
+
 def run_transfer(model, split):
     """Tries what the protocol finds on each of two models on both of them."""
     models = {"model": model, "other": run_report.load_model(FLAGS.transfer_to)}
@@ -95,8 +133,10 @@ def run_transfer(model, split):
 
 
 def main(_):
-    if FLAGS.audit and FLAGS.eval_norm != "linf":
-        raise app.UsageError("--audit attacks in linf. Audit by itself, --attacks=none.")
+    if (FLAGS.audit or FLAGS.universal) and FLAGS.eval_norm != "linf":
+        raise app.UsageError(
+            "--audit and --universal attack in linf. Run them by themselves, --attacks=none."
+        )
     if FLAGS.transfer_to and not FLAGS.protocol:
         raise app.UsageError("--transfer_to needs a --protocol, co_attack or sga.")
     common_flags.adopt_data_flags(FLAGS.model)
@@ -106,6 +146,8 @@ def main(_):
     runs = (
         ("audit", FLAGS.audit, run_audit),
         ("curve", FLAGS.curve, run_curve),
+        ("universal", FLAGS.universal, run_universal),
+        ("certified", FLAGS.certify is not None, run_certified),
         ("transfer", FLAGS.transfer_to, run_transfer),
     )
     extra = {name: run(model, split) for name, is_wanted, run in runs if is_wanted}

@@ -149,7 +149,7 @@ def versions():
 
 def draw(model, split, output, figures, threats):
     """Draws the retrieval sheet, adversarial examples and the recall over epsilon."""
-    label = os.path.basename(os.path.normpath(output))
+    label = label_of(output)
     rows = rk.evaluation.retrieval_rows(model, split)
     path = os.path.join(output, "retrieval.png")
     rk.reports.pictures.retrieval_sheet(path, rows, title=f"{label}: random queries, the first ten")
@@ -173,8 +173,13 @@ def write_page(model, split, output, figures, threats, seed):
     """Writes `report.html`, with the worst failures of queries that were attacked alone."""
     failures = find_failures(model, split, figures, threats, seed)
     path = os.path.join(output, "report.html")
-    label = os.path.basename(os.path.normpath(output))
+    label = label_of(output)
     rk.reports.write_html_report(path, figures, failures, title=label)
+
+
+def label_of(output):
+    """Returns what pictures call the model of an output folder: the name of the folder."""
+    return os.path.basename(os.path.normpath(output))
 
 
 def find_failures(model, split, figures, threats, seed):

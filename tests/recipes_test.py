@@ -342,9 +342,14 @@ def train_beside(captions, folder):
 def evaluate_a_few(folder):
     """On the data that the model was trained on, which no flag names."""
     flags = [f"--model={folder}/fare-0/model.keras", f"--output={folder}/few"]
+    flags += ["--universal", "--certify=0.1", "--certify_copies=20"]
     out = run("evaluate.py", *flags, "--attacks=none", "--eval_images=4")
-    assert "pgd" not in out and "--dataset=csv" in out
+    assert (
+        "pgd" not in out and "--dataset=csv" in out and "| l2 radius | certified recall@1 |" in out
+    )
     written = {path.name for path in (folder / "few").iterdir()}
-    assert written == {"flags.txt", "report.json"}
+    assert written == {"flags.txt", "report.json", "certified.png"}
     report = json.loads((folder / "few" / "report.json").read_text())
     assert report["counts"] == {"images": 4, "texts": 4} and not report["attacks"]
+    assert report["universal"]["budget"]["seen"] == 2
+    assert report["certified"]["recall"][0] <= 1 and report["certified"]["radius"][-1] > 0
