@@ -67,15 +67,28 @@ if "avx512f" in pathlib.Path("/proc/cpuinfo").read_text():
 
 def reference():
     """Builds the API reference, and fails where pdoc warns."""
-    print("\n=== API reference ===", flush=True)
     # Libraries ask for the name of the machine, which pdoc would warn of.
     settings = {"KERAS_BACKEND": "torch", "PDOC_ALLOW_EXEC": "1"}
     with tempfile.TemporaryDirectory() as folder:
         command = ["pdoc", "-o", folder, "rocmr_keras", "rocmr_keras.serving"]
-        code, lines = start(command, settings)
+        code, lines = start(command, settings, shows=False)
         pages = len(list(pathlib.Path(folder).rglob("*.html")))
     warned = [line for line in lines if line.startswith("Warn")]
-    return int(bool(code or warned)), warned or [f"{pages} pages"]
+    said = lines if code else warned
+    return int(bool(code or warned)), said or [f"{pages} pages"]
+
+
+def everything():
+    """Runs lint and all suites, and the API reference, one core's work, beside the first."""
+    linted = lint()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        built = pool.submit(reference)
+        results = suites(BACKENDS)
+    return {"lint": linted, "API reference": built.result(), **results}
+
+
+def suites(backends):
+    return {name: suite(name, name == backends[-1]) for name in backends}
 
 
 def suite(backend, is_last):
@@ -118,7 +131,8 @@ def lint():
 
 def start(arguments, settings=None, shows=True):
     """Runs a module of Python, shows what it prints, and returns its exit code and lines."""
-    environment = {**os.environ, **(settings or {})}
+    # Else each of many processes compiles all of the package, and each suite all tests.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(settings or {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     command = [sys.executable, "-m", *arguments]
     lines = []
@@ -133,9 +147,7 @@ def main(names):
     if names == ["processors"]:
         results = processors()
     elif set(names) <= set(BACKENDS):
-        results = {} if names else {"lint": lint(), "API reference": reference()}
-        names = names or BACKENDS
-        results |= {name: suite(name, name == names[-1]) for name in names}
+        results = suites(names) if names else everything()
     else:
         sys.exit(f"Name backends of {BACKENDS}, or 'processors'. Received: {' '.join(names)}.")
     print("\n=== in all ===")
