@@ -41,6 +41,21 @@ def replacing(path, previous=None):
         temporary.unlink(missing_ok=True)
 
 
+def write_part(path, start, data):
+    """Overwrites a part of a file, and returns when it is on the disk.
+
+    Args:
+        path: String or path of the file.
+        start: Integer, the first byte that is overwritten.
+        data: Contiguous buffer, such as `bytes` or the `data` of a NumPy array.
+    """
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _flush_names(folder):
     """Makes a renaming last; only POSIX opens a folder."""
     if os.name == "posix":

@@ -6,6 +6,7 @@ from rocmr_keras.export import latest_version
 from rocmr_keras.export import next_version
 from rocmr_keras.files import new_folder
 from rocmr_keras.files import replacing
+from rocmr_keras.files import write_part
 
 
 def test_next_version(tmp_path):
@@ -26,6 +27,13 @@ def test_whole_or_not_at_all(tmp_path):
             assert [path.name[0] for path in tmp_path.iterdir()] == ["."]
             raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
+
+
+def test_a_part_of_a_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    write_part(path, 3, b"abc")
+    assert path.read_bytes() == b"012abc6789"
 
 
 def test_overwritten_only_when_all_went_well(tmp_path):

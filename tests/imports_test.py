@@ -6,7 +6,6 @@ import inspect
 import pathlib
 import pkgutil
 import re
-import runpy
 import sys
 
 import pytest
@@ -20,13 +19,6 @@ MEASURED_BESIDE_FRAMEWORKS = {
     # Attacks of other authors, who know PyTorch only.
     "foreign_classifier.py",
 }
-# Tests that `run.py` leaves to one backend, and what they must not ask for.
-TESTS = pathlib.Path(__file__).parent
-ON_ONE_BACKEND = runpy.run_path(str(TESTS / "run.py"))["WITHOUT_BACKEND"]
-COMPUTING = (
-    r"(?m)^(import|from) (keras|jax|torch)\b|^from rocmr_keras( import |\.)"
-    r"(attacks|backend|callbacks|evaluation|fine_tuning|layers|losses|models|trainers)\b"
-)
 
 FRAMEWORKS = {"tensorflow", "tensorflow_text", "jax", "torch", "keras_hub", "grain"}
 
@@ -241,11 +233,3 @@ def test_no_function_hides_a_file_of_its_room(name):
     offered = set(getattr(face, "__all__", ()))
     hiding = {each for each in offered & files if not inspect.ismodule(getattr(face, each))}
     assert not hiding
-
-
-@pytest.mark.parametrize("path", ON_ONE_BACKEND)
-def test_what_runs_on_one_backend_computes_nothing(path):
-    files = [TESTS / path] if path.endswith(".py") else [*(TESTS / path).glob("*_test.py")]
-    assert files
-    for file in files:
-        assert not re.search(COMPUTING, file.read_text("utf-8")), file

@@ -35,23 +35,6 @@ KEPT_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
 }
 
-# What never computes on a backend: NumPy, texts, files, TensorFlow's decoders and server. Where
-# several backends run, the last alone runs these, for it starts soonest. What is new runs on all.
-WITHOUT_BACKEND = [
-    *("metrics", "data/emoji", "data/formats", "data/packs", "data/preprocessors"),
-    *("data/image_headers_test.py", "data/images_test.py", "data/leaks_test.py"),
-    *("data/loading_test.py", "data/split_test.py", "reports/corruptions_test.py"),
-    *("reports/pictures_test.py", "export/headers_test.py", "export/manifest_test.py"),
-    *("gallery/fixed_order_test.py", "gallery/gallery_test.py", "gallery/indexes_test.py"),
-    *("arguments_test.py", "files_test.py", "names_test.py", "packaging_test.py"),
-    # Not the attack lab, nor the page that shows it, nor the process of the recipe.
-    *("serving/bodies_test.py", "serving/draining_test.py", "serving/gallery_update_test.py"),
-    "serving/hang_up_test.py",
-    *("serving/health_test.py", "serving/json_tensors_test.py", "serving/model_versions_test.py"),
-    *("serving/rest_test.py", "serving/rpc_test.py", "serving/servable_test.py"),
-    *("serving/server_names_test.py", "serving/thumbnails_test.py"),
-]
-
 # As far as a process can choose them. The first word is the backend.
 INSTRUCTION_SETS = {
     "tensorflow, AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"},
@@ -88,15 +71,15 @@ def everything():
 
 
 def suites(backends):
-    return {name: suite(name, name == backends[-1]) for name in backends}
+    with tempfile.TemporaryDirectory() as renderings:
+        return {name: suite(name, renderings) for name in backends}
 
 
-def suite(backend, is_last):
+def suite(backend, renderings):
     """Runs the tests on a backend, shows what they print, returns exit code and last lines."""
     print(f"\n=== {backend} ===", flush=True)
-    ignored = [] if is_last else [f"--ignore=tests/{path}" for path in WITHOUT_BACKEND]
-    settings = {"KERAS_BACKEND": backend, **ONE_THREAD, **KEPT_MEMORY}
-    return told(start(["pytest", "-q", *SPREAD, *ignored], settings))
+    settings = {"KERAS_BACKEND": backend, "TEST_RENDERINGS": renderings}
+    return told(start(["pytest", "-q", *SPREAD], {**settings, **ONE_THREAD, **KEPT_MEMORY}))
 
 
 def processors():

@@ -10,6 +10,7 @@ import numpy as np
 
 from rocmr_keras.files import name_folder
 from rocmr_keras.files import replacing
+from rocmr_keras.files import write_part
 
 
 class UnfinishedPack:
@@ -58,11 +59,8 @@ class UnfinishedPack:
             self.images[start : start + len(pixels)] = pixels
             return
         # Into the file, not its map: that faults for each page, three times the time.
-        with open(self._pixels, "r+b") as file:
-            file.seek(self.images.offset + start * self.images[0].nbytes)
-            file.write(np.ascontiguousarray(pixels).data)
-            file.flush()
-            os.fsync(file.fileno())
+        place = self.images.offset + start * self.images[0].nbytes
+        write_part(self._pixels, place, np.ascontiguousarray(pixels).data)
         if is_whole:
             self._note(start).touch()
 

