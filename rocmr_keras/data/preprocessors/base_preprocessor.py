@@ -87,7 +87,7 @@ class BasePreprocessor:
             A dict of tensors as in `tokenize`.
         """
         spec = tensorflow().TensorSpec([None], "string")
-        return _traced(self._text_graphs, self._lay_out, spec)(texts)
+        return traced(self._text_graphs, self._lay_out, spec)(texts)
 
     def reads_back(self, token_ids, clean_token_ids):
         """Says which changed texts, written as strings, are tokenised to the same ids again.
@@ -209,7 +209,7 @@ class BasePreprocessor:
             return map_in_parallel(lambda name: self._fit(decode(tf.io.read_file(name))), names)
 
         spec = tf.TensorSpec([None], "string")
-        read = _traced(self._image_graphs, read_files, spec, together, are_jpeg)
+        read = traced(self._image_graphs, read_files, spec, together, are_jpeg)
         with tf.device("cpu"):
             return read(tf.constant([os.fsencode(path) for path in paths], "string")).numpy()
 
@@ -271,7 +271,7 @@ class BasePreprocessor:
     def _read(self, source):
         tf = tensorflow()
         contents = read_contents(source)
-        decode = _traced(self._image_graphs, self.decode_graph, tf.TensorSpec([], "string"))
+        decode = traced(self._image_graphs, self.decode_graph, tf.TensorSpec([], "string"))
         try:
             with tf.device("cpu"):
                 return decode(contents).numpy()
@@ -282,14 +282,23 @@ class BasePreprocessor:
     def _resize(self, image):
         tf = tensorflow()
         spec = tf.TensorSpec([None, None, 3], image.dtype)
-        resize = _traced(self._image_graphs, self.resize_graph, spec)
+        resize = traced(self._image_graphs, self.resize_graph, spec)
         with tf.device("cpu"):
             return resize(image).numpy()
 
 
-def _traced(graphs, function, spec, *options):
-    # Traced once for all callers, eager ones too: those would otherwise get
-    # KerasHub's second implementation, which is pure Python.
+def traced(graphs, function, spec, *options):
+    """Returns the graph of a function of one tensor, traced once for all callers.
+
+    Eager ones too: those would otherwise get KerasHub's second implementation, which is pure
+    Python.
+
+    Args:
+        graphs: `SharedGraphs`.
+        function: Callable that is the same for all who share them.
+        spec: `tf.TensorSpec` of the tensor.
+        *options: Hashable, what else the function depends on.
+    """
     key = (function.__name__, spec.dtype, *options)
     if key not in graphs:
         graphs[key] = tensorflow().function(function, input_signature=[spec], autograph=False)

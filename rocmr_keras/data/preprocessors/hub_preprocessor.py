@@ -7,6 +7,7 @@ import numpy as np
 from rocmr_keras.data.preprocessors import word_pieces
 from rocmr_keras.data.preprocessors.base_preprocessor import BasePreprocessor
 from rocmr_keras.data.preprocessors.base_preprocessor import to_utf8
+from rocmr_keras.data.preprocessors.base_preprocessor import traced
 from rocmr_keras.data.preprocessors.tokenizer_config import deserialize_tokenizer
 from rocmr_keras.data.preprocessors.tokenizer_config import serialize_tokenizer
 from rocmr_keras.data.preprocessors.tokenizer_config import tokens_of
@@ -123,7 +124,7 @@ class HubPreprocessor(BasePreprocessor):
         tf = tensorflow()
         start = [] if self._start is None else [self._start]
         room = self.sequence_length - len(start) - 1
-        found = tf.cast(self._tokens_of(texts), "int32")
+        found = tf.cast(self._find_pieces(texts), "int32")
         tf.debugging.assert_non_negative(found.flat_values, "a character has no token")
         ends = [tf.fill([found.nrows(), 1], token) for token in (*start, self._end)]
         tokens = tf.concat([*ends[:-1], found[:, :room], ends[-1]], axis=1)
@@ -138,8 +139,12 @@ class HubPreprocessor(BasePreprocessor):
 
         # Asked for while a step is traced, it must not become a part of the step.
         with tf.init_scope(), tf.device("cpu"):
-            find = tf.function(self._tokens_of, autograph=False)
-            return find(tf.constant(to_utf8(texts), "string")).to_list()
+            return self._find_pieces(tf.constant(to_utf8(texts), "string")).to_list()
+
+    def _find_pieces(self, texts):
+        # A graph of its own: the tokenizers of CLIP and RoBERTa take seconds to be traced.
+        spec = tensorflow().TensorSpec([None], "string")
+        return traced(self._text_graphs, self._tokens_of, spec)(texts)
 
     def _tokens_of(self, texts):
         return self.tokenizer.tokenize(self._clean(texts))
