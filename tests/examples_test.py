@@ -45,8 +45,10 @@ def model(small_model):
 
 
 def test_a_text_tower(small_preprocessor):
-    whole, own = examples(rocmr_keras.models.DualEncoder)[:2]
+    whole, own, symbolic = examples(rocmr_keras.models.DualEncoder)
     assert tuple(run(whole)["texts"].shape) == (1, 64)
+    shapes = run(whole + symbolic)["functional"].output_shape
+    assert shapes == [(None, 64), (None, 64)]
     tower = run(own)["BagOfWords"](small_preprocessor.vocabulary_size, 8)
     assert isinstance(tower, rocmr_keras.models.TextTower)
     images = rocmr_keras.models.ConvolutionalImageEncoder(8, (8,), (1,))

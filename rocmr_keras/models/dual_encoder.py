@@ -86,6 +86,17 @@ class DualEncoder(keras.Model):
             mask = keras.ops.cast(padding_mask, "float32")[..., None]
             return keras.ops.sum(mask * embeddings, axis=1) / keras.ops.sum(mask, axis=1)
     ```
+
+    Called on symbolic inputs it is a part of a functional model, which
+    `keras.utils.plot_model(functional, show_shapes=True)` draws; by itself it is one box:
+
+    ```python
+    images = keras.Input((64, 64, 3), name="images")
+    token_ids = keras.Input((16,), dtype="int32", name="token_ids")
+    padding_mask = keras.Input((16,), dtype="bool", name="padding_mask")
+    inputs = {"images": images, "token_ids": token_ids, "padding_mask": padding_mask}
+    functional = keras.Model(inputs, model(inputs))
+    ```
     """
 
     def __init__(

@@ -131,6 +131,20 @@ def test_summary_and_symbolic_call(model):
     assert outputs["image_embeddings"].shape == (None, 4)
 
 
+def test_it_is_a_part_of_a_functional_model(model):
+    inputs = {
+        name: keras.Input(BATCH[name].shape[1:], dtype=str(BATCH[name].dtype), name=name)
+        for name in ("images", "token_ids", "padding_mask")
+    }
+    functional = keras.Model(inputs, model(inputs))
+    found = to_numpy(functional({name: BATCH[name] for name in inputs}))
+    for name, value in to_numpy(model(BATCH)).items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6)
+    # What `plot_model` writes into the box.
+    layer = functional.get_layer(model.name)
+    assert [x.shape for x in layer.output] == [(None, 4), (None, 4)]
+
+
 def test_fit_moves_every_weight():
     class Trained(keras.Model):
         def __init__(self):
