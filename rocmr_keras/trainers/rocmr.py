@@ -102,8 +102,8 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
     ```
 
     Reference:
-        - Zhang, Sun and Zhao, 2022, "Robust Cross-Modal Retrieval by Adversarial
-          Training", IJCNN
+        - [Zhang, Sun and Zhao, 2022](https://pure.ecnu.edu.cn/en/publications/robust-cross-modal-retrieval-by-adversarial-training/),
+          "Robust Cross-Modal Retrieval by Adversarial Training", IJCNN
         - [Gao et al., 2021](https://arxiv.org/abs/2101.06983), "Scaling Deep Contrastive
           Learning Batch Size under Memory Limited Setup", of which `chunk_size` is a form
     """
