@@ -1,10 +1,10 @@
 """The only room that imports a framework for computing.
 
 It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `build_optimizer`, `discard_updates`,
-`random_state`, `set_random_state` and `UNROLLED_STEPS`, the longest attack that is faster unrolled
-than looped; `draw_rows`, `in_chunks` and `part_of_batch` for a batch of which some rows are
-elsewhere; and what several devices need, see `devices`. The file of the active Keras backend is
-chosen once, at import.
+`random_state`, `set_random_state`, `has_slow_depthwise_convolutions` and `UNROLLED_STEPS`, the
+longest attack that is faster unrolled than looped; `draw_rows`, `in_chunks` and `part_of_batch` for
+a batch of which some rows are elsewhere; and what several devices need, see `devices`. The file of
+the active Keras backend is chosen once, at import.
 """
 
 import keras
@@ -31,6 +31,7 @@ if keras.config.backend() == "tensorflow":
     from rocmr_keras.backend.tensorflow import UNROLLED_STEPS
     from rocmr_keras.backend.tensorflow import AdversarialSteps
     from rocmr_keras.backend.tensorflow import build_optimizer
+    from rocmr_keras.backend.tensorflow import has_slow_depthwise_convolutions
     from rocmr_keras.backend.tensorflow import random_state
     from rocmr_keras.backend.tensorflow import set_random_state
     from rocmr_keras.backend.tensorflow import value_and_grad
@@ -39,6 +40,7 @@ elif keras.config.backend() == "jax":
     from rocmr_keras.backend.jax import UNROLLED_STEPS
     from rocmr_keras.backend.jax import AdversarialSteps
     from rocmr_keras.backend.jax import build_optimizer
+    from rocmr_keras.backend.jax import has_slow_depthwise_convolutions
     from rocmr_keras.backend.jax import random_state
     from rocmr_keras.backend.jax import set_random_state
     from rocmr_keras.backend.jax import value_and_grad
@@ -47,6 +49,7 @@ elif keras.config.backend() == "torch":
     from rocmr_keras.backend.torch import UNROLLED_STEPS
     from rocmr_keras.backend.torch import AdversarialSteps
     from rocmr_keras.backend.torch import build_optimizer
+    from rocmr_keras.backend.torch import has_slow_depthwise_convolutions
     from rocmr_keras.backend.torch import random_state
     from rocmr_keras.backend.torch import set_random_state
     from rocmr_keras.backend.torch import value_and_grad
@@ -71,6 +74,7 @@ __all__ = [
     "forgot_devices",
     "gather",
     "gather_numbers",
+    "has_slow_depthwise_convolutions",
     "in_chunks",
     "is_part",
     "on_devices",

@@ -115,6 +115,11 @@ def build_optimizer(model):
     model.optimizer.build(model.trainable_variables)
 
 
+def has_slow_depthwise_convolutions():
+    """Says whether a sum of products is faster: 4 to 40 times on a CPU, where XLA's loops are."""
+    return jax.default_backend() == "cpu"
+
+
 def random_state():
     """Returns what draws outside of Keras's variables start from: here nothing does."""
     return {}
