@@ -3,10 +3,10 @@ r"""Puts several runs into one table and one figure, or attacks their models ane
     python recipes/compare.py --runs=runs/standard,runs/rocmr --output=runs/compare
 
 reads the `report.json` of each folder, prints a Markdown table of recall@1/5/10 in percent
-for each protocol, draws recall@10 (or `--k`) over epsilon, and writes the reports as one page,
-`report.html`. Folders that differ only in a trailing `-<seed>` are one row of the table: the
-mean over seeds, with half the range of recall@1 in parentheses. Reports of different data,
-or with different attacks, are refused.
+for each protocol, draws recall@10 (or `--k`) over epsilon, and what `evaluate.py --certify` found,
+where the reports have it, and writes the reports as one page, `report.html`. Folders that differ
+only in a trailing `-<seed>` are one row of the table: the mean over seeds, with half the range of
+recall@1 in parentheses. Reports of different data, or with different attacks, are refused.
 
     python recipes/compare.py --entries=board
 
@@ -27,6 +27,7 @@ import os
 import re
 
 import common_flags
+import numpy as np
 import run_report
 from absl import app
 from absl import flags
@@ -76,6 +77,7 @@ def compare_runs():
     print(tables)
     write_tables(tables)
     draw_curves(reports)
+    draw_certified(reports)
     write_page(reports)
     if FLAGS.transfer:
         draw_transfer(split)
@@ -136,6 +138,31 @@ def draw_curves(reports):
             title=f"image→text {metric} under PGD on the query",
             metric=metric,
         )
+
+
+def draw_certified(reports):
+    """Draws what `evaluate.py --certify` found, where all runs have it, as means over seeds."""
+    found = {name: [each.get("certified") for each in group] for name, group in reports.items()}
+    every = [each for group in found.values() for each in group]
+    if not all(every):
+        return
+    if any(
+        (each["k"], each["smoothing"]) != (every[0]["k"], every[0]["smoothing"]) for each in every
+    ):
+        print("No certified.png: the runs differ in --certify, --certify_copies or --certify_k.\n")
+        return
+    curves = {
+        name: {
+            "radius": group[0]["radius"],
+            "recall": np.mean([each["recall"] for each in group], axis=0),
+        }
+        for name, group in found.items()
+    }
+    rk.reports.pictures.recall_against_radius(
+        os.path.join(FLAGS.output, "certified.png"),
+        curves,
+        metric=f"certified recall@{every[0]['k']}",
+    )
 
 
 def write_page(reports):

@@ -353,3 +353,5 @@ def evaluate_a_few(folder):
     assert report["counts"] == {"images": 4, "texts": 4} and not report["attacks"]
     assert report["universal"]["budget"]["seen"] == 2
     assert report["certified"]["recall"][0] <= 1 and report["certified"]["radius"][-1] > 0
+    run("compare.py", f"--runs={folder}/few", f"--output={folder}/together")
+    assert (folder / "together" / "certified.png").exists()
