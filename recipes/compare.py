@@ -146,9 +146,8 @@ def draw_certified(reports):
     every = [each for group in found.values() for each in group]
     if not all(every):
         return
-    if any(
-        (each["k"], each["smoothing"]) != (every[0]["k"], every[0]["smoothing"]) for each in every
-    ):
+    first = every[0]
+    if any(each["k"] != first["k"] or each["smoothing"] != first["smoothing"] for each in every):
         print("No certified.png: the runs differ in --certify, --certify_copies or --certify_k.\n")
         return
     curves = {
@@ -161,7 +160,7 @@ def draw_certified(reports):
     rk.reports.pictures.recall_against_radius(
         os.path.join(FLAGS.output, "certified.png"),
         curves,
-        metric=f"certified recall@{every[0]['k']}",
+        metric=f"certified recall@{first['k']}",
     )
 
 
