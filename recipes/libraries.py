@@ -1,6 +1,11 @@
 """Libraries that load where they are first used: `--help` and a wrong flag need none of them."""
 
+import atexit
+import gc
 import importlib
+
+# Before it ends, Python would go through all objects of the frameworks: 2.3 of 2.5 seconds there.
+atexit.register(gc.freeze)
 
 
 class Library:

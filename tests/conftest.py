@@ -1,5 +1,6 @@
 """Settings of the whole suite, which runs once for each `KERAS_BACKEND`."""
 
+import gc
 import os
 import pathlib
 import sys
@@ -39,3 +40,8 @@ def pytest_configure(config):
     sys.path.insert(0, here)
     config.pluginmanager.import_plugin("shared_fixtures")
     sys.path.remove(here)
+
+
+def pytest_unconfigure():
+    # pytest, and then Python, would go through all objects of the frameworks once more.
+    gc.freeze()

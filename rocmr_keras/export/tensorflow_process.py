@@ -1,5 +1,6 @@
 """Exports from JAX and PyTorch through a process of its own, whose backend is TensorFlow."""
 
+import gc
 import importlib
 import json
 import os
@@ -107,3 +108,5 @@ def main(job):
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    # Python would go through all objects of the frameworks before it ends: a sixth of the time.
+    gc.freeze()

@@ -15,17 +15,22 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_collected():
+    """Keras asks for it after each layer, also when it loads one, to have the memory at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda: 0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def quantized(small_model, tmp_path_factory):
     """A model of its own: the one that is shared stays as it is."""
     path = tmp_path_factory.mktemp("exact") / "model.keras"
     small_model.save(path)
     model = keras.saving.load_model(path)
-    with pytest.MonkeyPatch.context() as patch:
-        # Keras asks for it after each layer, to have the memory back at once.
-        patch.setattr(gc, "collect", lambda: 0)
-        model.image_encoder.quantize("int8")
-        model.text_encoder.quantize("int8")
+    model.image_encoder.quantize("int8")
+    model.text_encoder.quantize("int8")
     return model
 
 

@@ -7,6 +7,7 @@ two devices, or two processes of `torchrun` train. With an address and a number 
 processes on JAX, which write `processes.npz`.
 """
 
+import gc
 import json
 import pathlib
 import sys
@@ -217,3 +218,5 @@ def main_of_processes(folder, address, index):
 
 if __name__ == "__main__":
     main(*sys.argv[1:]) if len(sys.argv) == 2 else main_of_processes(*sys.argv[1:])
+    # Else Python goes through all objects of the frameworks before it ends.
+    gc.freeze()
