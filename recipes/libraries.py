@@ -4,7 +4,7 @@ import atexit
 import gc
 import importlib
 
-# Before it ends, Python would go through all objects of the frameworks: 2.3 of 2.5 seconds there.
+# Before it ends, Python would go through all objects of the frameworks: two seconds of waiting.
 atexit.register(gc.freeze)
 
 
