@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 
 from aiohttp import web
 
@@ -18,15 +19,21 @@ class Connections:
 
     @web.middleware
     async def watch(self, request, handler):
-        """Keeps a connection open while it has a request, as a middleware of `aiohttp.web`."""
+        """Keeps a connection open until its request is answered, as a middleware of `aiohttp.web`.
+
+        It sends the answer too: aiohttp would do so later, for as long as the client reads.
+        """
         self._busy.add(request.protocol)
         try:
             response = await handler(request)
+            if self._health.is_draining:
+                response.force_close()
+            # Who has hung up gets none.
+            with contextlib.suppress(ConnectionError):
+                await response.prepare(request)
+                await response.write_eof()
         finally:
-            # The answer is handed to the socket before another task runs.
             self._busy.discard(request.protocol)
-        if self._health.is_draining:
-            response.force_close()
         return response
 
     async def drain(self, server, end):
@@ -40,15 +47,10 @@ class Connections:
             Boolean, whether all are closed.
         """
         loop = asyncio.get_running_loop()
-        # aiohttp's own way out would drop what is still to come of a body.
-        while _open(server) and loop.time() < end:
-            for connection in _open(server):
+        # aiohttp's own way out would drop what is still to come of a body, or of an answer.
+        while server.connections and loop.time() < end:
+            for connection in server.connections:
                 if connection not in self._busy:
                     connection.force_close()
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
-        return not _open(server)
-
-
-def _open(server):
-    # Some still wait for what a client sends after it was refused.
-    return [connection for connection in server.connections if connection.transport]
+        return not server.connections

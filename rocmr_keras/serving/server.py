@@ -109,8 +109,10 @@ class Server:
         options = {"logger": http_logger, "access_log": None, "shutdown_timeout": _LAST_SECONDS}
         self._runner = web.AppRunner(self._application(), **options)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.host, self.rest_api_port, backlog=1024).start()
-        self.rest_api_port = self._runner.addresses[0][1]
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._runner.server, self.host, self.rest_api_port, backlog=1024
+        )
+        self.rest_api_port = self._listener.sockets[0].getsockname()[1]
         await self._rpc.start()
         # Its own thread: the loop would wait for one of its own at the end.
         self._loader = concurrent.futures.ThreadPoolExecutor(1, "loading")
@@ -137,8 +139,12 @@ class Server:
         end = loop.time() + grace_seconds
         self._poll.cancel()
         await self._health.drain()
-        for site in self._runner.sites:
-            await site.stop()
+        for listening in self._listener.sockets:
+            loop.remove_reader(listening)
+        # A connection that was accepted in this turn of the loop joins the server in the next one;
+        # if that were closed by then, it would stay open and never be read.
+        await asyncio.sleep(0)
+        self._listener.close()
         await asyncio.sleep(min(_LISTENING_SECONDS, grace_seconds))
         self._health.close()
         is_done, _ = await asyncio.gather(

@@ -121,7 +121,7 @@ def running(versions, grace_seconds=10.0, **settings):
         assert started.wait(30)
         yield server
     finally:
-        if thread.is_alive():
+        if thread.is_alive() and not server.stopped.is_set():
             finish(server)
         thread.join()
 
@@ -172,7 +172,11 @@ def begin():
         connection = socket.create_connection(("127.0.0.1", port), timeout=30)
         head = "POST /v1/models/toy:predict HTTP/1.1\r\nHost: localhost\r\n"
         head += f"Content-Length: {length}\r\n\r\n"
-        connection.sendall(head.encode() + part)
+        try:
+            connection.sendall(head.encode() + part)
+        except ConnectionError:
+            connection.close()
+            raise
         return connection
 
     return begin

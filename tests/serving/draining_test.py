@@ -1,7 +1,9 @@
 """A server that is told to stop answers what it has begun."""
 
+import base64
 import concurrent.futures
 import contextlib
+import json
 import socket
 import time
 
@@ -115,3 +117,34 @@ def test_grace_ends(versions, run_server, occupy, begin, stop_server, wait_for):
                 wait_for(lambda: hasattr(server, "is_done"))
                 assert time.monotonic() - start < 5 and not server.is_done
             assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+def test_a_large_answer_is_sent_to_its_end(single, begin, stop_server):
+    """To a client that reads it late, so that most of it waits in the server."""
+    data = base64.b64encode(bytes(2**23)).decode()
+    body = json.dumps({"signature_name": "echo", "inputs": {"data": [{"b64": data}]}}).encode()
+    with begin(single.rest_api_port, body, len(body)) as connection:
+        head = connection.recv(1_000)
+        stop_server(single)
+        time.sleep(0.7)
+        assert not hasattr(single, "is_done")
+        answer = b"".join([head, *iter(lambda: connection.recv(2**20), b"")])
+    assert b" 200 " in answer and data.encode() in answer
+
+
+def test_connections_that_come_while_it_stops(versions, run_server, begin, stop_server):
+    """Each is answered, refused or reset, and none is left open when the server has stopped."""
+
+    def ask():
+        with contextlib.suppress(ConnectionError):
+            while True:
+                with begin(server.rest_api_port, WHOLE, len(WHOLE)) as connection:
+                    connection.recv(10_000)
+
+    for _ in range(3):
+        with run_server(versions) as server, concurrent.futures.ThreadPoolExecutor(4) as pool:
+            futures = [pool.submit(ask) for _ in range(4)]
+            time.sleep(0.05)
+            stop_server(server)
+            for future in futures:
+                future.result()
