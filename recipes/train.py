@@ -9,7 +9,8 @@ table and a verdict printed. The output folder holds `model.keras`, `flags.txt`,
 pictures `retrieval.png`, `adversarial.png` and `epsilon.png`.
 `--flagfile=runs/rocmr/flags.txt` repeats a run.
 `--devices=all` trains on all devices; with PyTorch start `torchrun --nproc_per_node=gpu` instead of
-`python`.
+`python`. Several processes on JAX know each other by Keras's KERAS_DISTRIBUTION_JOB_ADDRESSES,
+KERAS_DISTRIBUTION_NUM_PROCESSES and KERAS_DISTRIBUTION_PROCESS_ID.
 `--text_tower=minilm_words` has the pretrained words of MiniLM (extra `pretrained`) instead of a
 vocabulary learnt from the captions; `--text_tower=runs/start/model.keras` has the text tower of a
 trained model, which stays as it is. Where captions are few, the images alone are left to learn.

@@ -80,6 +80,10 @@ def _define_text_attack_flags():
 def on_devices():
     """Trains inside on `--devices`; gives whether this process is the one that writes and tells."""
     count = None if FLAGS.devices == "all" else int(FLAGS.devices)
+    if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+        # To processes on JAX what torchrun's variables are on PyTorch.
+        keras.distribution.initialize()
+        count = None
     with contextlib.ExitStack() as stack:
         FLAGS.devices = str(stack.enter_context(rk.trainers.on_devices(count)))
         if not is_first():

@@ -2,9 +2,9 @@
 
 It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `build_optimizer`, `discard_updates`,
 `random_state`, `set_random_state`, `has_slow_depthwise_convolutions` and `UNROLLED_STEPS`, the
-longest attack that is faster unrolled than looped; `draw_rows`, `in_chunks` and `part_of_batch` for
-a batch of which some rows are elsewhere; and what several devices need, see `devices`. The file of
-the active Keras backend is chosen once, at import.
+longest attack that is faster unrolled than looped; `draw_rows`, `in_chunks`, `part_of_batch`,
+`rows_in_chunks` and `take_rows` for a batch of which some rows are elsewhere; and what several
+devices need, see `devices`. The file of the active Keras backend is chosen once, at import.
 """
 
 import keras
@@ -23,6 +23,8 @@ from rocmr_keras.backend.devices import process
 from rocmr_keras.backend.devices import replicas
 from rocmr_keras.backend.devices import share
 from rocmr_keras.backend.row_chunks import in_chunks
+from rocmr_keras.backend.row_chunks import rows_in_chunks
+from rocmr_keras.backend.row_chunks import take_rows
 from rocmr_keras.backend.row_draws import draw_rows
 from rocmr_keras.backend.row_draws import part_of_batch
 from rocmr_keras.backend.scope import discard_updates
@@ -83,8 +85,10 @@ __all__ = [
     "process",
     "random_state",
     "replicas",
+    "rows_in_chunks",
     "set_random_state",
     "share",
+    "take_rows",
     "value_and_grad",
     "vjp",
 ]

@@ -63,7 +63,7 @@ def in_chunks(function, batch, size, state=(), model=None):
     draws, names = [], []
 
     def run(first, count, state_values, weight_values):
-        rows = {name: _take(value, first, count) for name, value in batch.items()}
+        rows = {name: take_rows(value, first, count) for name, value in batch.items()}
         mapping = [*constants, *zip(weights, weight_values), *zip(state, state_values)]
         with part_of_batch(total, first, draws), _ChunkScope(mapping, state) as scope:
             found = function(rows)
@@ -123,7 +123,32 @@ def _value(variable):
     return ops.reshape(variable, variable.shape)
 
 
-def _take(rows, first, count):
+def rows_in_chunks(function, tensors, total, size):
+    """Runs a function of some rows, which sees whole tensors, on a few rows at a time.
+
+    What it computes is not kept, it is computed again in the backward pass.
+
+    Args:
+        function: Callable `(first, count, tensors)`, the place of the first row and how many they
+            are, to a list of tensors `(count, ...)`. Reads no variables.
+        tensors: List of float tensors, by which the result is differentiated.
+        total: Integer or scalar tensor, the number of rows.
+        size: Integer, the most rows at a time.
+
+    Returns:
+        List of tensors `(total, ...)`.
+    """
+    if isinstance(total, int) and total <= size:
+        return function(0, total, tensors)
+
+    def run(first, count, state, values):
+        return function(first, count, values), state
+
+    return run_chunks(run, total, size, [], tensors)[0]
+
+
+def take_rows(rows, first, count):
+    """Returns `count` rows of a tensor, of which the first is known when the step runs."""
     rest = ops.shape(rows)[1:]
     return ops.slice(rows, (first, *(0 for _ in rest)), (count, *rest))
 

@@ -50,6 +50,16 @@ class HardestTriplet:
         weights = ops.cast(positives, similarities.dtype)
         return ops.sum(weights * hinges) / ops.sum(weights)
 
+    def by_row(self, similarities, positives, scale=1.0, bias=0.0):
+        """Returns what each row adds, `(rows,)`, in the direction of rows; see `losses.get`."""
+        hardest = ops.max(ops.where(positives, -_FAR, similarities), axis=1, keepdims=True)
+        hinges = ops.relu(self.margin + hardest - similarities)
+        return ops.sum(ops.cast(positives, hinges.dtype) * hinges, axis=1)
+
+    def mean(self, values, num_positives):
+        """Returns the loss of what rows and columns add, and their counts of positives."""
+        return ops.sum(values) / ops.sum(num_positives)
+
     def get_config(self):
         return {"margin": self.margin}
 

@@ -20,6 +20,10 @@ def get(identifier):
     Returns:
         A callable.
 
+    With `RoCMR(chunk_size=)` those three are computed some rows at a time: `by_row(similarities,
+    positives, scale, bias)` of rows and of columns as rows are added up, and `mean` makes them
+    one number. A callable without these methods gets the whole matrix.
+
     Raises:
         ValueError: If it is neither.
 

@@ -24,9 +24,18 @@ class PairwiseSigmoid:
     """
 
     def __call__(self, similarities, positives, scale=1.0, bias=0.0):
+        return ops.mean(2.0 * self.by_row(similarities, positives, scale, bias))
+
+    def by_row(self, similarities, positives, scale=1.0, bias=0.0):
+        """Returns what each row adds, `(rows,)`, in the direction of rows; see `losses.get`."""
         logits = scale * similarities + bias
         signs = ops.where(positives, 1.0, -1.0)
-        return ops.mean(ops.sum(ops.softplus(-signs * logits), axis=1))
+        # Each pair is in a row and in a column.
+        return ops.sum(ops.softplus(-signs * logits), axis=1) / 2.0
+
+    def mean(self, values, num_positives):
+        """Returns the loss of what rows and columns add, and their counts of positives."""
+        return ops.mean(values)
 
     def get_config(self):
         return {}

@@ -33,9 +33,18 @@ class SymmetricSoftmax:
     def __call__(self, similarities, positives, scale=1.0, bias=0.0):
         logits = scale * similarities + bias
         positives = ops.cast(positives, logits.dtype)
-        rows = _cross_entropy(logits, positives, axis=1)
-        columns = _cross_entropy(logits, positives, axis=0)
+        rows = ops.mean(_cross_entropy(logits, positives, axis=1))
+        columns = ops.mean(_cross_entropy(logits, positives, axis=0))
         return (rows + columns) / 2.0
+
+    def by_row(self, similarities, positives, scale=1.0, bias=0.0):
+        """Returns what each row adds, `(rows,)`, in the direction of rows; see `losses.get`."""
+        logits = scale * similarities + bias
+        return _cross_entropy(logits, ops.cast(positives, logits.dtype), axis=1) / 2.0
+
+    def mean(self, values, num_positives):
+        """Returns the loss of what rows and columns add, and their counts of positives."""
+        return ops.mean(values)
 
     def get_config(self):
         return {}
@@ -46,7 +55,6 @@ class SymmetricSoftmax:
 
 
 def _cross_entropy(logits, positives, axis):
-    """Mean over one axis of the cross-entropy with evenly shared positives."""
+    """Cross-entropy over one axis with evenly shared positives."""
     log_shares = ops.log_softmax(logits, axis=axis)
-    own = ops.sum(positives * log_shares, axis=axis) / ops.sum(positives, axis=axis)
-    return -ops.mean(own)
+    return -ops.sum(positives * log_shares, axis=axis) / ops.sum(positives, axis=axis)

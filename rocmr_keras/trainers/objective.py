@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from rocmr_keras.backend import in_chunks
+from rocmr_keras.backend import rows_in_chunks
+from rocmr_keras.backend import take_rows
 from rocmr_keras.trainers.terms import VIEWS
 
 
@@ -20,7 +23,7 @@ def positives(ids, others=None):
     return ops.expand_dims(ids, 1) == (ids if others is None else others)
 
 
-def total_loss(model, terms, retrieval_loss, ids, views, one_by_one=False):
+def total_loss(model, terms, retrieval_loss, ids, views, chunk_size=None):
     """Adds up the weighted terms.
 
     Args:
@@ -29,17 +32,19 @@ def total_loss(model, terms, retrieval_loss, ids, views, one_by_one=False):
         retrieval_loss: Callable, see `rocmr_keras.losses`.
         ids: Integer tensor `(batch,)`, equal ones of pairs that match.
         views: Dict, what `RoCMR` gives for a batch, and its reference embeddings.
-        one_by_one: Boolean, whether the similarities of each retrieval term are computed by
-            themselves, and again in the backward pass, which takes a fraction of the memory
-            where the batch is large. Not where there is a consistency term, which compares
-            them. Defaults to `False`.
+        chunk_size: Integer, rows of the similarities that are there at a time, and computed again
+            in the backward pass, or `None`, all. A loss without `by_row` takes all rows of one
+            term at a time; a consistency term, which compares them, takes all of all. Defaults
+            to `None`.
 
     Returns:
         Scalar float tensor.
     """
     total = 0.0
-    if terms.retrieves() and one_by_one and not terms.consistency:
-        total += _retrieval_one_by_one(model, terms, retrieval_loss, positives(ids), views)
+    if terms.retrieves() and chunk_size and not terms.consistency:
+        by_row = hasattr(retrieval_loss, "by_row")
+        retrieve = _retrieval_by_row if by_row else _retrieval_one_by_one
+        total += retrieve(model, terms, retrieval_loss, ids, views, chunk_size)
     elif terms.retrieves():
         blocks = _similarity_blocks(model, terms, views)
         total += _retrieval(model, terms, retrieval_loss, positives(ids), blocks)
@@ -60,16 +65,48 @@ def _retrieval(model, terms, retrieval_loss, own, blocks):
     return total
 
 
-def _retrieval_one_by_one(model, terms, retrieval_loss, own, views):
+def _retrieval_one_by_one(model, terms, retrieval_loss, ids, views, _):
+    own = positives(ids)
+
     def term(rows, columns, scale, bias):
         return retrieval_loss(model.similarity(rows, columns), own, scale, bias)
 
-    head = [ops.convert_to_tensor(each) for each in (model.scale(), model.bias())]
     total = 0.0
-    for weight, *pair in terms.blocks():
-        if weight and all(name in views for name in pair):
-            total += weight * keras.remat(term)(*(views[name] for name in pair), *head)
+    for weight, *pair in _pairs(terms, views):
+        total += weight * keras.remat(term)(*(views[name] for name in pair), *_head(model))
     return total
+
+
+def _retrieval_by_row(model, terms, retrieval_loss, ids, views, chunk_size):
+    pairs = _pairs(terms, views)
+    if not pairs:
+        return 0.0
+    names = sorted({name for _, *pair in pairs for name in pair})
+
+    def compare(place, count, tensors):
+        *embeddings, scale, bias = tensors
+        known = dict(zip(names, embeddings))
+        here = {name: take_rows(value, place, count) for name, value in known.items()}
+        own, total = positives(take_rows(ids, place, count), ids), 0.0
+        for weight, first, second in pairs:
+            rows = model.similarity(here[first], known[second])
+            columns = ops.transpose(model.similarity(known[first], here[second]))
+            for part in (rows, columns):
+                total += weight * retrieval_loss.by_row(part, own, scale, bias)
+        return [total, ops.sum(ops.cast(own, total.dtype), axis=1)]
+
+    tensors = [*(views[name] for name in names), *_head(model)]
+    found, num_positives = rows_in_chunks(compare, tensors, ops.shape(ids)[0], chunk_size)
+    return retrieval_loss.mean(found, ops.stop_gradient(num_positives))
+
+
+def _pairs(terms, views):
+    """Returns the retrieval terms that count: weight, view of the rows, view of the columns."""
+    return [each for each in terms.blocks() if each[0] and all(name in views for name in each[1:])]
+
+
+def _head(model):
+    return [ops.convert_to_tensor(each) for each in (model.scale(), model.bias())]
 
 
 def _consistency(model, terms, blocks):
@@ -144,22 +181,24 @@ def symmetric_divergence(logits, other):
     return total
 
 
-def batch_recall(images, texts, positives):
+def batch_recall(queries, gallery, ids, chunk_size=None):
     """Recall@1 within a batch; ties count against the model.
 
     Args:
-        images: Float tensor `(batch, dim)`, L2-normalised.
-        texts: Float tensor `(batch, dim)`, L2-normalised.
-        positives: Boolean tensor `(batch, batch)`, rows images, columns texts.
+        queries: Float tensor `(batch, dim)`, L2-normalised.
+        gallery: Float tensor `(batch, dim)`, L2-normalised.
+        ids: Integer tensor `(batch,)`, equal ones of pairs that match.
+        chunk_size: Integer, queries that are compared at a time. Defaults to `None`, all.
 
     Returns:
-        List of two float tensors `(batch,)`, image-to-text and text-to-image: 1 where
-        the best positive leads every negative, else 0.
+        Float tensor `(batch,)`: 1 where the best positive leads every negative, else 0.
     """
-    similarities = ops.matmul(images, ops.transpose(texts))
-    right = ops.where(positives, similarities, -2.0)
-    wrong = ops.where(positives, -2.0, similarities)
-    return [
-        ops.cast(ops.max(right, axis=axis) > ops.max(wrong, axis=axis), "float32")
-        for axis in (1, 0)
-    ]
+
+    def compare(rows):
+        own = positives(rows["ids"], ids)
+        similarities = ops.matmul(rows["queries"], ops.transpose(gallery))
+        right = ops.max(ops.where(own, similarities, -2.0), axis=1)
+        wrong = ops.max(ops.where(own, -2.0, similarities), axis=1)
+        return {"leads": ops.cast(right > wrong, "float32")}
+
+    return in_chunks(compare, {"queries": queries, "ids": ids}, chunk_size)["leads"]

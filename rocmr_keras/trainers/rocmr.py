@@ -230,8 +230,7 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         parts = self.dual_encoder, self.terms, self.retrieval_loss
         compared = gather_embeddings(x, y_pred)
-        by_chunks = self.chunk_size is not None
-        total = objective.total_loss(*parts, *compared, one_by_one=by_chunks)
+        total = objective.total_loss(*parts, *compared, self.chunk_size)
         # What towers give to `add_loss` may be in half precision.
         for extra in self.losses:
             total += ops.cast(extra, total.dtype)
@@ -239,22 +238,25 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         ids, found = gather_embeddings(x, y_pred)
-        positives = objective.positives(ids)
         images, texts = (
             found.get(name, found.get(f"clean_{name}"))
             for name in ("image_embeddings", "text_embeddings")
         )
-        clean, attacked = [], []
-        if images is not None and texts is not None:
-            clean += batch_recall(images, texts, positives)
         moved_images, moved_texts = (
             found.get(adversarial_view(side)) for side in ("images", "texts")
         )
         # Only the direction whose queries were attacked counts as adversarial.
-        if moved_images is not None and texts is not None:
-            attacked += batch_recall(moved_images, texts, positives)[:1]
-        if moved_texts is not None and images is not None:
-            attacked += batch_recall(images, moved_texts, positives)[1:]
+        clean, attacked = (
+            [
+                batch_recall(*pair, ids, self.chunk_size)
+                for pair in pairs
+                if all(each is not None for each in pair)
+            ]
+            for pairs in (
+                ((images, texts), (texts, images)),
+                ((moved_images, texts), (moved_texts, images)),
+            )
+        )
         measured = {self.recall_tracker: clean, self.adversarial_recall_tracker: attacked}
         for tracker, recalls in measured.items():
             for recall in recalls:

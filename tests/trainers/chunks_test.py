@@ -65,6 +65,17 @@ def test_chunks_of_one_size_and_a_batch_of_one_chunk(train, chunk_size):
     check_equal(train, chunk_size)
 
 
+def whole_rows(similarities, positives, scale, bias):
+    """A loss of one's own, without `by_row`: of all rows at a time."""
+    positives = ops.cast(positives, "float32")
+    return ops.mean(ops.softplus(scale * similarities) * (1 - positives) - similarities * positives)
+
+
+@pytest.mark.parametrize("loss", ["pairwise_sigmoid", "hardest_triplet", whole_rows])
+def test_every_loss(train, loss):
+    check_equal(train, loss=loss, freeze={"similarity": loss == "hardest_triplet"})
+
+
 def token_attacks():
     substitution = TokenSubstitution(1, 2, random_start=True, num_drawn=20, seed=2)
     substitution.epsilon_scale.assign(0.5)
