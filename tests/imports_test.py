@@ -67,6 +67,7 @@ FRAMEWORK_FILES = {
     "backend/devices/processes.py": {"torch"},
     "backend/tensorflow_chunks.py": {"tensorflow"},
     "backend/jax_chunks.py": {"jax"},
+    "backend/jax_convolutions.py": {"jax"},
     "backend/torch_chunks.py": {"torch"},
 }
 ROOM_FRAMEWORKS = {

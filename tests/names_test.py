@@ -13,7 +13,7 @@ OF_EACH_BACKEND = {
     *("AdversarialSteps", "build_optimizer", "random_state", "run_chunks"),
     *("set_random_state", "value_and_grad", "vjp"),
     *("count_replicas", "divides", "encodes_alone", "forgot_devices", "gather"),
-    *("gather_numbers", "has_slow_depthwise_convolutions", "is_part"),
+    *("convolve", "convolve_depthwise", "gather_numbers", "is_part"),
     *("predict_batch", "replicas", "share"),
     # Documented for users in `trainers`.
     *("on_devices", "process"),

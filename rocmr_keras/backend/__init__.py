@@ -1,7 +1,7 @@
 """The only room that imports a framework for computing.
 
-It offers `value_and_grad`, `vjp`, `AdversarialSteps`, `build_optimizer`, `discard_updates`,
-`random_state`, `set_random_state`, `has_slow_depthwise_convolutions` and `UNROLLED_STEPS`, the
+It offers `value_and_grad`, `vjp`, `convolve`, `convolve_depthwise`, `AdversarialSteps`,
+`build_optimizer`, `discard_updates`, `random_state`, `set_random_state` and `UNROLLED_STEPS`, the
 longest attack that is faster unrolled than looped; `draw_rows`, `in_chunks`, `part_of_batch`,
 `rows_in_chunks` and `take_rows` for a batch of which some rows are elsewhere; and what several
 devices need, see `devices`. The file of the active Keras backend is chosen once, at import.
@@ -9,6 +9,8 @@ devices need, see `devices`. The file of the active Keras backend is chosen once
 
 import keras
 
+from rocmr_keras.backend.channels_last import convolve
+from rocmr_keras.backend.channels_last import convolve_depthwise
 from rocmr_keras.backend.devices import across_devices
 from rocmr_keras.backend.devices import count_replicas
 from rocmr_keras.backend.devices import divides
@@ -33,7 +35,6 @@ if keras.config.backend() == "tensorflow":
     from rocmr_keras.backend.tensorflow import UNROLLED_STEPS
     from rocmr_keras.backend.tensorflow import AdversarialSteps
     from rocmr_keras.backend.tensorflow import build_optimizer
-    from rocmr_keras.backend.tensorflow import has_slow_depthwise_convolutions
     from rocmr_keras.backend.tensorflow import random_state
     from rocmr_keras.backend.tensorflow import set_random_state
     from rocmr_keras.backend.tensorflow import value_and_grad
@@ -42,7 +43,6 @@ elif keras.config.backend() == "jax":
     from rocmr_keras.backend.jax import UNROLLED_STEPS
     from rocmr_keras.backend.jax import AdversarialSteps
     from rocmr_keras.backend.jax import build_optimizer
-    from rocmr_keras.backend.jax import has_slow_depthwise_convolutions
     from rocmr_keras.backend.jax import random_state
     from rocmr_keras.backend.jax import set_random_state
     from rocmr_keras.backend.jax import value_and_grad
@@ -51,7 +51,6 @@ elif keras.config.backend() == "torch":
     from rocmr_keras.backend.torch import UNROLLED_STEPS
     from rocmr_keras.backend.torch import AdversarialSteps
     from rocmr_keras.backend.torch import build_optimizer
-    from rocmr_keras.backend.torch import has_slow_depthwise_convolutions
     from rocmr_keras.backend.torch import random_state
     from rocmr_keras.backend.torch import set_random_state
     from rocmr_keras.backend.torch import value_and_grad
@@ -68,6 +67,8 @@ __all__ = [
     "AdversarialSteps",
     "across_devices",
     "build_optimizer",
+    "convolve",
+    "convolve_depthwise",
     "count_replicas",
     "discard_updates",
     "divides",
@@ -76,7 +77,6 @@ __all__ = [
     "forgot_devices",
     "gather",
     "gather_numbers",
-    "has_slow_depthwise_convolutions",
     "in_chunks",
     "is_part",
     "on_devices",

@@ -116,11 +116,6 @@ def build_optimizer(model):
         model.optimizer.build(model.trainable_variables)
 
 
-def has_slow_depthwise_convolutions():
-    """Says whether a sum of products is faster, as on JAX and a CPU."""
-    return False
-
-
 def random_state():
     """Returns what draws outside of Keras's variables start from: here nothing does."""
     return {}

@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from rocmr_keras.attacks import value_and_grad
+from rocmr_keras.backend import convolve
 from rocmr_keras.layers import Conv2D
 from rocmr_keras.layers import DepthwiseConv2D
 
@@ -64,6 +65,26 @@ def test_same_as_keras(name):
     for mine, kerass in zip(*results):
         pair = map(ops.convert_to_numpy, (mine, kerass))
         np.testing.assert_allclose(*pair, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 4)])
+def test_gradient_by_the_kernel(strides, padding, size):
+    kernel = np.random.RandomState(1).normal(size=(*size, 4, 6)).astype("float32")
+    options = {"strides": strides, "padding": padding, "data_format": "channels_last"}
+    gradients = []
+    for function in (convolve, ops.conv):
+
+        def losses(kernel, function=function):
+            outputs = function(
+                ops.convert_to_tensor(IMAGES), kernel, dilation_rate=(1, 1), **options
+            )
+            return ops.sum(ops.square(outputs), axis=(1, 2, 3))
+
+        _, gradient = value_and_grad(losses)(ops.convert_to_tensor(kernel))
+        gradients.append(ops.convert_to_numpy(gradient))
+    np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-4)
 
 
 def test_depthwise_sums_in_half_precision():
