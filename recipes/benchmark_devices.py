@@ -26,6 +26,8 @@ ROWS = (
     ("rocmr", "symmetric_softmax", "pgd l2", "tokens"),
     ("rocmr", "symmetric_softmax", "apgd", "random tokens"),
     ("rocmr", "symmetric_softmax", "square", "edits"),
+    ("rocmr", "symmetric_softmax", "pgd", "drawn tokens"),
+    ("rocmr", "symmetric_softmax", "pgd", "beams"),
     ("rocmr_image_only", "symmetric_softmax", "pgd", "none"),
     ("rocmr_text_only", "symmetric_softmax", "none", "tokens"),
     ("mat", "symmetric_softmax", "pgd", "embeddings"),
@@ -181,6 +183,12 @@ TEXT_ATTACKS = {
     "embeddings": lambda anchored: rk.attacks.EmbeddingPGD(0.3, **_OPTIONS),
     "tokens": lambda anchored: rk.attacks.TokenSubstitution(
         1, num_candidates=4, seed=0, random_start=anchored
+    ),
+    "drawn tokens": lambda anchored: rk.attacks.TokenSubstitution(
+        1, num_candidates=2, num_drawn=8, seed=0, random_start=anchored
+    ),
+    "beams": lambda anchored: rk.attacks.TokenSubstitution(
+        2, num_candidates=4, beam_size=2, seed=0, random_start=anchored
     ),
     "random tokens": lambda anchored: rk.attacks.RandomSubstitution(1, seed=0),
     "edits": lambda anchored: rk.attacks.CharacterChoice(seed=0),

@@ -54,8 +54,8 @@ def vjp(function, inputs):
     return outputs, lambda gradient: pull_back(gradient)[0]
 
 
-# On CPUs a loop is as fast, with convolutions as in `jax_convolutions`, and 20 steps are compiled in
-# a third of the time. Those of towers that have Keras's own are slower in a loop.
+# On CPUs a loop is as fast, with convolutions as in `jax_convolutions`, and 20 steps compile in a
+# third of the time. Towers that have Keras's own convolutions are slower in a loop.
 UNROLLED_STEPS = 4
 
 
