@@ -10,7 +10,8 @@ captions. A run that was killed goes on where it was. `--format=parquet` writes 
 
 `--ray_workers=4` embeds in as many processes, which Ray starts and, if one dies, starts again; with
 `--ray_address=auto`, run on a machine of a Ray cluster, they are anywhere in it. Needs the extra
-`ray`, and images that lie under the same path on all machines. The gallery is the same.
+`ray`, and images that lie under the same path on all machines. The gallery is the same. Clusters
+that ask for a token, as from Ray 2.60 on, are reached with Ray's RAY_AUTH_MODE=token.
 """
 
 import common_flags
