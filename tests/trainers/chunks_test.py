@@ -47,13 +47,13 @@ def fit_and_evaluate(trainer, batch):
     return [*history.values(), trainer.evaluate(batch, batch_size=SIZE, verbose=0)]
 
 
-def check_equal(train, chunk_size=CHUNK, attacks=dict, **options):
+def check_equal(train, chunk_size=CHUNK, attacks=dict, rtol=1e-5, atol=1e-6, **options):
     _, whole = train(None, **options, **attacks())
     trainer, chunks = train(chunk_size, **options, **attacks())
     names = [variable.path for variable in trainer.variables]
     names = [*["logs"] * (len(whole) - len(names)), *names]
     for name, expected, found in zip(names, whole, chunks, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol, err_msg=name)
 
 
 def test_a_compiled_step_of_a_rest_and_chunks(train):
@@ -74,6 +74,13 @@ def whole_rows(similarities, positives, scale, bias):
 @pytest.mark.parametrize("loss", ["pairwise_sigmoid", "hardest_triplet", whole_rows])
 def test_every_loss(train, loss):
     check_equal(train, loss=loss, freeze={"similarity": loss == "hardest_triplet"})
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(train, set_policy, policy):
+    set_policy(policy)
+    # Eight bits, of gradients that are summed up in another order.
+    check_equal(train, rtol=2**-7, atol=2**-7)
 
 
 def token_attacks():

@@ -145,3 +145,11 @@ def make_anchored(make_flat_model):
         return RoCMR(model, terms=terms, **{**attack, **options})
 
     return make_anchored
+
+
+@pytest.fixture
+def set_policy():
+    """Sets the precision for one test."""
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)

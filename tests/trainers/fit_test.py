@@ -204,14 +204,6 @@ def test_eager_step_moves_batch_statistics_by_the_training_pass_alone(
         np.testing.assert_allclose(*values, rtol=1e-5, atol=1e-6)
 
 
-@pytest.fixture
-def set_policy():
-    """Sets the precision for one test."""
-    before = keras.config.dtype_policy()
-    yield keras.config.set_dtype_policy
-    keras.config.set_dtype_policy(before)
-
-
 # A loss that ignores the temperature leaves it without a gradient, and Keras says so.
 @pytest.mark.filterwarnings("ignore:.*Gradients do not exist")
 @pytest.mark.parametrize(
