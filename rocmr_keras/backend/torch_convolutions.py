@@ -17,5 +17,5 @@ def convolve_depthwise(inputs, kernel, **options):
 
 def _turned(function, inputs, kernel, options):
     turned = ops.transpose(inputs, (0, 3, 1, 2))
-    outputs = function(turned, kernel, **{**options, "data_format": "channels_first"})
+    outputs = function(turned, kernel, data_format="channels_first", **options)
     return ops.transpose(outputs, (0, 2, 3, 1))

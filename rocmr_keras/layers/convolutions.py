@@ -42,6 +42,5 @@ def _options(layer):
     return {
         "strides": layer.strides,
         "padding": layer.padding,
-        "data_format": layer.data_format,
         "dilation_rate": layer.dilation_rate,
     }

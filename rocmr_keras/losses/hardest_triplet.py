@@ -51,7 +51,7 @@ class HardestTriplet:
         return ops.sum(weights * hinges) / ops.sum(weights)
 
     def by_row(self, similarities, positives, scale=1.0, bias=0.0):
-        """Returns what each row adds, `(rows,)`, in the direction of rows; see `losses.get`."""
+        """Returns what each row adds, `(rows,)`, in the direction of rows."""
         hardest = ops.max(ops.where(positives, -_FAR, similarities), axis=1, keepdims=True)
         hinges = ops.relu(self.margin + hardest - similarities)
         return ops.sum(ops.cast(positives, hinges.dtype) * hinges, axis=1)

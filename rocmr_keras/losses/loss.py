@@ -20,9 +20,8 @@ def get(identifier):
     Returns:
         A callable.
 
-    With `RoCMR(chunk_size=)` those three are computed some rows at a time: `by_row(similarities,
-    positives, scale, bias)` of rows and of columns as rows are added up, and `mean` makes them
-    one number. A callable without these methods gets the whole matrix.
+    With `RoCMR(chunk_size=)` those three are computed some rows at a time; any other callable, one
+    that inherits from them too, gets the whole matrix.
 
     Raises:
         ValueError: If it is neither.
@@ -51,3 +50,8 @@ def get(identifier):
         f"Received: loss={identifier!r}. A callable takes "
         "`(similarities, positives, scale, bias)` and returns a scalar."
     )
+
+
+def goes_by_row(loss):
+    """Says whether `by_row` and `mean` of a loss are all of it: a subclass may have changed it."""
+    return type(loss) in _LOSSES.values()

@@ -27,7 +27,7 @@ class PairwiseSigmoid:
         return ops.mean(2.0 * self.by_row(similarities, positives, scale, bias))
 
     def by_row(self, similarities, positives, scale=1.0, bias=0.0):
-        """Returns what each row adds, `(rows,)`, in the direction of rows; see `losses.get`."""
+        """Returns what each row adds, `(rows,)`, in the direction of rows."""
         logits = scale * similarities + bias
         signs = ops.where(positives, 1.0, -1.0)
         # Each pair is in a row and in a column.

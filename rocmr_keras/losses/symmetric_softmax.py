@@ -38,7 +38,7 @@ class SymmetricSoftmax:
         return (rows + columns) / 2.0
 
     def by_row(self, similarities, positives, scale=1.0, bias=0.0):
-        """Returns what each row adds, `(rows,)`, in the direction of rows; see `losses.get`."""
+        """Returns what each row adds, `(rows,)`, in the direction of rows."""
         logits = scale * similarities + bias
         return _cross_entropy(logits, ops.cast(positives, logits.dtype), axis=1) / 2.0
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from rocmr_keras import losses
 from rocmr_keras.backend import in_chunks
 from rocmr_keras.backend import rows_in_chunks
 from rocmr_keras.backend import take_rows
@@ -33,8 +34,8 @@ def total_loss(model, terms, retrieval_loss, ids, views, chunk_size=None):
         ids: Integer tensor `(batch,)`, equal ones of pairs that match.
         views: Dict, what `RoCMR` gives for a batch, and its reference embeddings.
         chunk_size: Integer, rows of the similarities that are there at a time, and computed again
-            in the backward pass, or `None`, all. A loss without `by_row` takes all rows of one
-            term at a time; a consistency term, which compares them, takes all of all. Defaults
+            in the backward pass, or `None`, all. A loss of one's own takes all rows of one term at
+            a time; a consistency term, which compares them, takes all of all. Defaults
             to `None`.
 
     Returns:
@@ -42,7 +43,7 @@ def total_loss(model, terms, retrieval_loss, ids, views, chunk_size=None):
     """
     total = 0.0
     if terms.retrieves() and chunk_size and not terms.consistency:
-        by_row = hasattr(retrieval_loss, "by_row")
+        by_row = losses.goes_by_row(retrieval_loss)
         retrieve = _retrieval_by_row if by_row else _retrieval_one_by_one
         total += retrieve(model, terms, retrieval_loss, ids, views, chunk_size)
     elif terms.retrieves():

@@ -246,20 +246,15 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
             found.get(adversarial_view(side)) for side in ("images", "texts")
         )
         # Only the direction whose queries were attacked counts as adversarial.
-        clean, attacked = (
-            [
-                batch_recall(*pair, ids, self.chunk_size)
-                for pair in pairs
-                if all(each is not None for each in pair)
-            ]
-            for pairs in (
-                ((images, texts), (texts, images)),
-                ((moved_images, texts), (moved_texts, images)),
-            )
-        )
-        measured = {self.recall_tracker: clean, self.adversarial_recall_tracker: attacked}
-        for tracker, recalls in measured.items():
-            for recall in recalls:
+        compared = {
+            self.recall_tracker: [(images, texts), (texts, images)],
+            self.adversarial_recall_tracker: [(moved_images, texts), (moved_texts, images)],
+        }
+        measured = {}
+        for tracker, pairs in compared.items():
+            known = [pair for pair in pairs if all(each is not None for each in pair)]
+            measured[tracker] = [batch_recall(*pair, ids, self.chunk_size) for pair in known]
+            for recall in measured[tracker]:
                 tracker.update_state(recall)
         logs = self.get_metrics_result()
         if is_part():

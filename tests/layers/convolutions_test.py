@@ -73,14 +73,12 @@ def test_same_as_keras(name):
 )
 def test_gradient_by_the_kernel(strides, padding, size):
     kernel = np.random.RandomState(1).normal(size=(*size, 4, 6)).astype("float32")
-    options = {"strides": strides, "padding": padding, "data_format": "channels_last"}
+    options = {"strides": strides, "padding": padding, "dilation_rate": (1, 1)}
     gradients = []
     for function in (convolve, ops.conv):
 
         def losses(kernel, function=function):
-            outputs = function(
-                ops.convert_to_tensor(IMAGES), kernel, dilation_rate=(1, 1), **options
-            )
+            outputs = function(ops.convert_to_tensor(IMAGES), kernel, **options)
             return ops.sum(ops.square(outputs), axis=(1, 2, 3))
 
         _, gradient = value_and_grad(losses)(ops.convert_to_tensor(kernel))

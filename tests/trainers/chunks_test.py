@@ -8,6 +8,7 @@ from keras import ops
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import CharacterChoice
 from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.losses import SymmetricSoftmax
 from rocmr_keras.trainers import RoCMR
 
 # A first chunk of 2 rows and two of 3; where it says so, two chunks of 4.
@@ -66,12 +67,19 @@ def test_chunks_of_one_size_and_a_batch_of_one_chunk(train, chunk_size):
 
 
 def whole_rows(similarities, positives, scale, bias):
-    """A loss of one's own, without `by_row`: of all rows at a time."""
+    """A loss of one's own: of all rows at a time."""
     positives = ops.cast(positives, "float32")
     return ops.mean(ops.softplus(scale * similarities) * (1 - positives) - similarities * positives)
 
 
-@pytest.mark.parametrize("loss", ["pairwise_sigmoid", "hardest_triplet", whole_rows])
+class Doubled(SymmetricSoftmax):
+    """Inherits `by_row`, which does not know of it."""
+
+    def __call__(self, *arguments):
+        return 2.0 * super().__call__(*arguments)
+
+
+@pytest.mark.parametrize("loss", ["pairwise_sigmoid", "hardest_triplet", whole_rows, Doubled()])
 def test_every_loss(train, loss):
     check_equal(train, loss=loss, freeze={"similarity": loss == "hardest_triplet"})
 
