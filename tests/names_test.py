@@ -10,7 +10,7 @@ PACKAGE = pathlib.Path(rocmr_keras.__file__).parent
 
 # Written once for each framework, of which one is loaded.
 OF_EACH_BACKEND = {
-    *("AdversarialSteps", "build_optimizer", "random_state", "run_chunks"),
+    *("AdversarialSteps", "build_optimizer", "needs_like", "random_state", "run_chunks"),
     *("set_random_state", "value_and_grad", "vjp"),
     *("count_replicas", "divides", "encodes_alone", "forgot_devices", "gather"),
     *("convolve", "convolve_depthwise", "gather_numbers", "is_part"),

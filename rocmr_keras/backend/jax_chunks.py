@@ -1,12 +1,13 @@
 import jax
 from jax import numpy as jnp
 
-# What is drawn inside of a loop, or of what is computed again, cannot be read outside: the first
-# chunk is traced once for its draws. XLA drops what else it computes.
-DRAWS_BEFORE = True
+
+def needs_like(total, size):
+    """Returns whether a chunk has to be run before the loop, see `row_chunks`."""
+    return True
 
 
-def run_chunks(run, total, size, state, weights):
+def run_chunks(run, total, size, state, weights, like=None):
     """Runs a function on one chunk of a batch after another, see `row_chunks`."""
 
     def chunk(first, count, state):

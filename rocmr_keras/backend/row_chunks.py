@@ -1,14 +1,16 @@
 """A function of a batch, run on some rows at a time.
 
-Each backend has its `run_chunks(run, total, size, state, weights)`, which runs a function on one
-chunk of a batch after another, and on each again to go back:
+Each backend has its `run_chunks(run, total, size, state, weights, like)`, which runs a function on
+one chunk of a batch after another, and on each again to go back:
 
 - `run(first, count, state, weights)` returns a list of outputs, tensors `(count, ...)`, and the
   state that it leaves;
 - `total` are the rows of the batch, an integer, or on TensorFlow perhaps a scalar tensor, and
   `size` the rows of each chunk but the first;
 - `state` is the list of tensors that the first chunk begins with;
-- `weights` are tensors by which the outputs are differentiated; without any they are constants.
+- `weights` are tensors by which the outputs are differentiated; without any they are constants;
+- `like` are the outputs of a chunk, where `needs_like(total, size)`: all chunks are in a loop then,
+  and what is drawn inside of it cannot be read outside. Compilers drop what computes no more.
 
 It returns the outputs `(total, ...)` and the state after the last chunk.
 """
@@ -19,13 +21,13 @@ from keras import ops
 from rocmr_keras.backend.row_draws import part_of_batch
 
 if keras.config.backend() == "tensorflow":
-    from rocmr_keras.backend.tensorflow_chunks import DRAWS_BEFORE
+    from rocmr_keras.backend.tensorflow_chunks import needs_like
     from rocmr_keras.backend.tensorflow_chunks import run_chunks
 elif keras.config.backend() == "jax":
-    from rocmr_keras.backend.jax_chunks import DRAWS_BEFORE
+    from rocmr_keras.backend.jax_chunks import needs_like
     from rocmr_keras.backend.jax_chunks import run_chunks
 else:
-    from rocmr_keras.backend.torch_chunks import DRAWS_BEFORE
+    from rocmr_keras.backend.torch_chunks import needs_like
     from rocmr_keras.backend.torch_chunks import run_chunks
 
 
@@ -33,7 +35,7 @@ def in_chunks(function, batch, size, state=(), model=None):
     """Runs a function of independent rows on a few of them at a time.
 
     The first chunk may be smaller, the others run in one loop, so that compiling takes as long
-    for many as for two. What is drawn by `draw_rows` is drawn once, for the whole batch.
+    for many as for two. What `draw_rows` draws is what it would draw for the whole batch.
 
     Args:
         function: Callable from a dict of tensors `(rows, ...)` to such a dict. A row of what
@@ -65,7 +67,7 @@ def in_chunks(function, batch, size, state=(), model=None):
     def run(first, count, state_values, weight_values):
         rows = {name: take_rows(value, first, count) for name, value in batch.items()}
         mapping = [*constants, *zip(weights, weight_values), *zip(state, state_values)]
-        with part_of_batch(total, first, draws), _ChunkScope(mapping, state) as scope:
+        with part_of_batch(total, first, draws, size), _ChunkScope(mapping, state) as scope:
             found = function(rows)
         _check_losses(scope.losses)
         names[:] = found
@@ -74,12 +76,13 @@ def in_chunks(function, batch, size, state=(), model=None):
     # The product copies: `assign` would change the value itself on some backends.
     before = [ops.convert_to_tensor(variable) * 1 for variable in state]
     values = [_value(variable) for variable in weights]
-    if DRAWS_BEFORE:
-        _, after = run(0, min(size, total), before, values)
-        seeds = {id(seed.state) for _, seed, _ in draws if hasattr(seed, "state")}
+    like = None
+    if needs_like(total, size):
+        like, after = run(0, min(size, total), before, values)
+        seeds = {id(seed.state) for _, seed, _, _ in draws if seed is not None}
         states = zip(state, before, after)
         before = [new if id(each) in seeds else old for each, old, new in states]
-    outputs, after = run_chunks(run, total, size, before, values)
+    outputs, after = run_chunks(run, total, size, before, values, like)
     for variable, value in zip(state, after):
         variable.assign(value)
     return dict(zip(names, outputs))

@@ -6,6 +6,7 @@ from rocmr_keras.backend.devices.mirrored import sum_before_clipping
 from rocmr_keras.backend.finite import changing_variables
 from rocmr_keras.backend.finite import mark_finite
 from rocmr_keras.backend.scope import discard_updates
+from rocmr_keras.backend.tensorflow_chunks import rows_in_place
 
 
 def value_and_grad(function):
@@ -97,17 +98,20 @@ class AdversarialSteps:
     def train_step(self, data):
         changing = changing_variables(self) if self.undoes_steps else []
         before = [tf.identity(variable.value) for variable in changing]
-        logs = super().train_step(self.perturb(data, training=True))
+        with rows_in_place(not self.jit_compile):
+            logs = super().train_step(self.perturb(data, training=True))
         logs, is_finite = mark_finite(logs, self.trainable_variables)
         for variable, old in zip(changing, before):
             variable.assign(tf.where(is_finite, variable.value, old))
         return logs
 
     def test_step(self, data):
-        return super().test_step(self.perturb(data, training=False))
+        with rows_in_place(not self.jit_compile):
+            return super().test_step(self.perturb(data, training=False))
 
     def predict_step(self, data):
-        return super().predict_step(self.perturb(data, training=False))
+        with rows_in_place(not self.jit_compile):
+            return super().predict_step(self.perturb(data, training=False))
 
 
 def build_optimizer(model):

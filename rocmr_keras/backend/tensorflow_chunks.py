@@ -1,13 +1,39 @@
+import contextlib
+import threading
+
 import tensorflow as tf
 
-# The first chunk is traced by itself, and what it draws is there for the others.
-DRAWS_BEFORE = False
+
+class _Local(threading.local):
+    in_place = False
 
 
-def run_chunks(run, total, size, state, weights):
+_local = _Local()
+
+
+@contextlib.contextmanager
+def rows_in_place(allowed):
+    """Has chunks write their rows where they belong, in graphs that XLA does not compile."""
+    before, _local.in_place = _local.in_place, allowed
+    try:
+        yield
+    finally:
+        _local.in_place = before
+
+
+def needs_like(total, size):
+    """Returns whether a chunk has to be run before the loop, see `row_chunks`."""
+    return isinstance(total, int) and total % size == 0
+
+
+def run_chunks(run, total, size, state, weights, like=None):
     """Runs a function on one chunk of a batch after another, see `row_chunks`."""
-    odd = (total - 1) % size + 1
-    chunks = _Chunks(run, odd, (total - odd) // size, size)
+    odd = 0
+    if not needs_like(total, size):
+        odd = (total - 1) % size + 1
+    elif like is None:
+        like, _ = run(0, size, state, weights)
+    chunks = _Chunks(run, odd, (total - odd) // size, size, like)
     if not weights:
         outputs, after, _ = chunks.forward(state, weights)
         return outputs, after
@@ -26,48 +52,53 @@ def run_chunks(run, total, size, state, weights):
 
 
 class _Chunks:
-    """A first chunk of `odd` rows and a loop over `count` of `size` rows."""
+    """A first chunk of `odd` rows, perhaps of none, and a loop over `count` of `size` rows."""
 
-    def __init__(self, run, odd, count, size):
+    def __init__(self, run, odd, count, size, like):
         self.run = run
         self.odd = odd
         self.count = count
         self.size = size
+        self.like = like
+        self.begins_odd = like is None
 
     def forward(self, state, weights):
         """Returns outputs, the last state, and the states that chunks of the loop began with."""
-        first, state = self.run(0, self.odd, state, weights)
-        shapes = [(self.size, *each.shape[1:]) for each in first]
-        found = [self._array(each.dtype, shape) for each, shape in zip(first, shapes)]
-        starts = [self._array(each.dtype, each.shape) for each in state]
+        total = self._place(self.count)
+        if self.begins_odd:
+            first, state = self.run(0, self.odd, state, weights)
+            found = [_put(_room(each, total), 0, each) for each in first]
+        else:
+            first, found = [], [_room(each, total) for each in self.like]
+        starts = [
+            tf.TensorArray(each.dtype, self.count, element_shape=each.shape) for each in state
+        ]
 
         def advance(index, state, found, starts):
             starts = [array.write(index, each) for array, each in zip(starts, state)]
-            outputs, state = self.run(self._place(index), self.size, state, weights)
-            found = [array.write(index, each) for array, each in zip(found, outputs)]
+            place = self._place(index)
+            outputs, state = self.run(place, self.size, state, weights)
+            found = [_put(rows, place, each) for rows, each in zip(found, outputs)]
             return index + 1, state, found, starts
 
         state, found, starts = self._loop(advance, first, state, found, starts)
-        others = [_rows(array.stack(), each) for array, each in zip(found, first)]
-        outputs = [tf.concat(pair, 0) for pair in zip(first, others)]
-        return outputs, state, [array.stack() for array in starts]
+        return found, state, [array.stack() for array in starts]
 
     def backward(self, states, weights, upstream):
         """Returns the gradient by each weight, `None` where nothing depends on it."""
         (state, starts), weights = states, _after(upstream, weights)
-        total = self._gradient(0, self.odd, state, weights, upstream)
-        used = [index for index, each in enumerate(total) if each is not None]
+        sums, used = [tf.zeros_like(weight) for weight in weights], []
+        if self.begins_odd:
+            sums = _add(sums, self._gradient(0, self.odd, state, weights, upstream))
 
         def advance(index, sums):
             state = [each[index] for each in starts]
             found = self._gradient(self._place(index), self.size, state, weights, upstream)
-            return index + 1, [each + found[at] for each, at in zip(sums, used)]
+            used[:] = [each is not None for each in found]
+            return index + 1, _add(sums, found)
 
-        sums = [total[at] for at in used]
         (sums,) = self._loop(advance, sums, sums)
-        for at, each in zip(used, sums):
-            total[at] = each
-        return total
+        return [total if is_used else None for total, is_used in zip(sums, used)]
 
     def _gradient(self, first, count, state, weights, upstream):
         # Other tensors: inside of a loop the tape does not know those from outside.
@@ -89,15 +120,29 @@ class _Chunks:
         )
         return values
 
-    def _array(self, dtype, shape):
-        return tf.TensorArray(dtype, self.count, element_shape=shape)
-
     def _place(self, index):
         return self.odd + index * self.size
 
 
-def _rows(stacked, like):
-    return tf.reshape(stacked, tf.concat([[-1], tf.shape(like)[1:]], 0))
+def _add(sums, found):
+    return [total if each is None else total + each for total, each in zip(sums, found)]
+
+
+def _room(like, total):
+    """Returns a tensor of rows to be put in; one of zeros might be a constant of others, too."""
+    return tf.raw_ops.Empty(shape=tf.concat([[total], tf.shape(like)[1:]], 0), dtype=like.dtype)
+
+
+def _put(whole, first, rows):
+    """Returns the tensor with some rows put in. It has no other use, for it is changed itself.
+
+    Arrays of chunks that are joined in the end would take twice as much.
+    """
+    places = first + tf.range(tf.shape(rows)[0])
+    if _local.in_place:
+        return tf.raw_ops.InplaceUpdate(x=whole, i=places, v=rows)
+    # XLA knows no other, and does this in place, too.
+    return tf.tensor_scatter_nd_update(whole, places[:, None], rows)
 
 
 def _after(upstream, weights):

@@ -16,6 +16,7 @@ class BatchReader:
         candidates: Function of `candidate_maker`, or `None`.
         shard: Tuple of two integers, which of how many equal parts of each batch is read.
             Defaults to `(0, 1)`, the whole.
+        dtype: `"float32"` or `"uint8"`, of the images. Defaults to `"float32"`.
 
     Call arguments:
         epoch: Integer.
@@ -29,12 +30,22 @@ class BatchReader:
         `image_features`, and then no `images`, or `text_features`.
     """
 
-    def __init__(self, packed, order, batch_size, shift=None, candidates=None, shard=(0, 1)):
+    def __init__(
+        self,
+        packed,
+        order,
+        batch_size,
+        shift=None,
+        candidates=None,
+        shard=(0, 1),
+        dtype="float32",
+    ):
         self.packed = packed
         self.batch_size = batch_size
         self.shift = shift
         self.candidates = candidates
         self.shard = shard
+        self.dtype = dtype
         self._examples = len(order)
         # Two: batches of the next epoch are fetched while this one ends.
         self._rows_of = functools.lru_cache(2)(order)
@@ -68,7 +79,7 @@ class BatchReader:
         pixels = np.asarray(self.packed.images[images])
         if self.shift is not None:
             pixels = self.shift.apply_at(pixels, epoch, self._places(step)[0])
-        return to_float(pixels)
+        return pixels if self.dtype == "uint8" else to_float(pixels)
 
     def _places(self, step):
         """Returns where the examples of a step begin and end in an epoch."""

@@ -21,6 +21,7 @@ def batches(
     captions="one",
     augment=None,
     drop_remainder=False,
+    dtype="float32",
 ):
     """Streams a split as batch dicts that `fit` of every backend takes.
 
@@ -50,17 +51,21 @@ def batches(
             Defaults to `None`.
         drop_remainder: Boolean, whether to leave out a last, smaller batch.
             Defaults to `False`.
+        dtype: `"float32"`, images in `[0, 1]`, or `"uint8"`, of which `RoCMR` makes such floats:
+            a quarter of the memory of a large batch that it takes in parts, `chunk_size`.
+            Defaults to `"float32"`.
 
     Returns:
-        A `Batches`. Its dicts hold `images` float32
-        `(B, H, W, 3)` in `[0, 1]`, `token_ids` int32 `(B, L)`, `padding_mask` bool
+        A `Batches`. Its dicts hold `images` of that `dtype`
+        `(B, H, W, 3)`, `token_ids` int32 `(B, L)`, `padding_mask` bool
         `(B, L)` and `image_ids` int32 `(B,)`, equal ids being positives of each
         other. Its `shard`, `with_edits` and `with_hard_negatives` change what is read; to go on
         as an interrupted run would have, set its `epoch`.
 
     Raises:
-        ValueError: If `split` is none, `captions` is unknown, there is no whole batch, or the
-            split was packed by another preprocessor.
+        ValueError: If `split` is none, `captions` or `dtype` is unknown, there is no whole batch,
+            the split was packed by another preprocessor, or `augment` takes floats where the
+            images are to be uint8.
 
     Example:
 
@@ -75,7 +80,8 @@ def batches(
             f"{type(split).__name__}. Pass for example `rocmr_keras.data.load(...)['train']`."
         )
     order = EpochOrder(split, captions, shuffle, seed)
-    return Batches(BatchPlan(split, preprocessor, order, batch_size, augment, drop_remainder))
+    plan = BatchPlan(split, preprocessor, order, batch_size, augment, drop_remainder, dtype=dtype)
+    return Batches(plan)
 
 
 class Batches(keras.utils.PyDataset):

@@ -11,6 +11,9 @@ Reference:
 
 import copy
 
+import keras
+from keras import ops
+
 from rocmr_keras.attacks.objectives import rival_mass
 from rocmr_keras.backend import in_chunks
 from rocmr_keras.trainers.objective import positives
@@ -38,7 +41,7 @@ def attack_chunks(attack, model, batch, goal, size):
 
     def perturb(rows):
         target = _changed(whole, positives=rows[_POSITIVES], clean=rows.get(_CLEAN))
-        return attack.perturb(model, rows, _changed(goal, target=target))
+        return attack.perturb(model, float_pixels(rows), _changed(goal, target=target))
 
     clean = {} if whole.clean is None else {_CLEAN: whole.clean}
     rows = {**batch, **clean, _POSITIVES: whole.positives}
@@ -87,7 +90,16 @@ def encode_chunks(encode, model, batch, size):
     if size is None:
         return encode(batch)
     seeds = _seeds(model)
-    return in_chunks(encode, batch, size, seeds, model)
+    return in_chunks(lambda rows: encode(float_pixels(rows)), batch, size, seeds, model)
+
+
+def float_pixels(batch):
+    """Returns a batch dict of which the images are floats in [0, 1], also where they are uint8."""
+    images = batch.get("images")
+    if images is None or keras.backend.standardize_dtype(images.dtype) != "uint8":
+        return batch
+    # A product, as in `data`: some graphs make one of a quotient.
+    return {**batch, "images": ops.cast(images, "float32") * (1.0 / 255.0)}
 
 
 def _seeds(model):

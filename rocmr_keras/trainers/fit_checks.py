@@ -96,8 +96,8 @@ def check_arrays(batch, rows=None):
         rows: Integer, the rows of the token table. Defaults to `None`: unknown.
 
     Raises:
-        ValueError: If a pixel is not finite or not in [0, 1], a token is not in the table, or a
-            text has no token.
+        ValueError: If a pixel is not uint8, and not finite or not in [0, 1], a token is not in the
+            table, or a text has no token.
     """
     check_keys(batch)
     if isinstance(batch.get("images"), np.ndarray) and batch["images"].size:
@@ -113,13 +113,13 @@ def check_arrays(batch, rows=None):
 
 def _check_images(images, ids):
     least, most = images.min(), images.max()
-    if images.dtype.kind == "f" and 0 <= least and most <= 1:
+    if images.dtype == "uint8" or images.dtype.kind == "f" and 0 <= least and most <= 1:
         return
     is_wrong = ~((images >= 0) & (images <= 1)).all(axis=tuple(range(1, images.ndim)))
     first = int(np.argmax(is_wrong))
     named = f", image_id={np.asarray(ids)[first]}" if ids is not None else ""
     raise ValueError(
-        "`images` must be floats in [0, 1]. Received: images.dtype="
+        "`images` must be floats in [0, 1], or uint8. Received: images.dtype="
         f"{images.dtype}, range [{least}, {most}], {is_wrong.sum()} images of "
         f"{len(images)} out of it, first at position {first}{named}. "
         "Divide by 255, and leave out images with values that are not finite."

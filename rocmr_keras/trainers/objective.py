@@ -9,6 +9,9 @@ from rocmr_keras.backend import rows_in_chunks
 from rocmr_keras.backend import take_rows
 from rocmr_keras.trainers.terms import VIEWS
 
+# A few rows of a large batch have as many similarities as many of a small one.
+_FEWEST_ROWS, _MOST_SIMILARITIES = 16, 2**16
+
 
 def positives(ids, others=None):
     """Returns which pairs match: those of equal id.
@@ -96,8 +99,10 @@ def _retrieval_by_row(model, terms, retrieval_loss, ids, views, chunk_size):
                 total += weight * retrieval_loss.by_row(part, own, scale, bias)
         return [total, ops.sum(ops.cast(own, total.dtype), axis=1)]
 
-    tensors = [*(views[name] for name in names), *_head(model)]
-    found, num_positives = rows_in_chunks(compare, tensors, ops.shape(ids)[0], chunk_size)
+    tensors, count = [*(views[name] for name in names), *_head(model)], ops.shape(ids)[0]
+    if isinstance(count, int):
+        chunk_size = min(chunk_size, max(_FEWEST_ROWS, _MOST_SIMILARITIES // count))
+    found, num_positives = rows_in_chunks(compare, tensors, count, chunk_size)
     return retrieval_loss.mean(found, ops.stop_gradient(num_positives))
 
 
@@ -182,24 +187,31 @@ def symmetric_divergence(logits, other):
     return total
 
 
-def batch_recall(queries, gallery, ids, chunk_size=None):
+def batch_recall(pairs, ids, chunk_size=None):
     """Recall@1 within a batch; ties count against the model.
 
     Args:
-        queries: Float tensor `(batch, dim)`, L2-normalised.
-        gallery: Float tensor `(batch, dim)`, L2-normalised.
+        pairs: List of pairs of queries and gallery, float tensors `(batch, dim)`, L2-normalised.
         ids: Integer tensor `(batch,)`, equal ones of pairs that match.
         chunk_size: Integer, queries that are compared at a time. Defaults to `None`, all.
 
     Returns:
-        Float tensor `(batch,)`: 1 where the best positive leads every negative, else 0.
+        List of float tensors `(batch,)`, one of each pair: 1 where the best positive leads
+        every negative, else 0.
     """
+    queries = {str(index): each for index, (each, _) in enumerate(pairs)}
+    galleries = [ops.transpose(each) for _, each in pairs]
 
     def compare(rows):
         own = positives(rows["ids"], ids)
-        similarities = ops.matmul(rows["queries"], ops.transpose(gallery))
-        right = ops.max(ops.where(own, similarities, -2.0), axis=1)
-        wrong = ops.max(ops.where(own, -2.0, similarities), axis=1)
-        return {"leads": ops.cast(right > wrong, "float32")}
+        leads = (_leads(rows[name], each, own) for name, each in zip(queries, galleries))
+        return dict(zip(queries, leads))
 
-    return in_chunks(compare, {"queries": queries, "ids": ids}, chunk_size)["leads"]
+    return list(in_chunks(compare, {"ids": ids, **queries}, chunk_size).values())
+
+
+def _leads(queries, gallery, own):
+    similarities = ops.matmul(queries, gallery)
+    right = ops.max(ops.where(own, similarities, -2.0), axis=1)
+    wrong = ops.max(ops.where(own, -2.0, similarities), axis=1)
+    return ops.cast(right > wrong, "float32")

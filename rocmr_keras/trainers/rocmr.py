@@ -17,6 +17,7 @@ from rocmr_keras.trainers import reference as reference_module
 from rocmr_keras.trainers import streams
 from rocmr_keras.trainers import terms as terms_module
 from rocmr_keras.trainers import views
+from rocmr_keras.trainers.chunks import float_pixels
 from rocmr_keras.trainers.device_checks import check_devices
 from rocmr_keras.trainers.device_checks import check_rows
 from rocmr_keras.trainers.fit_checks import check_fit
@@ -70,7 +71,8 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
             and costs one more forward pass. Dropout draws other masks. Defaults to `None`.
 
     Call arguments:
-        batch: Dict with `images` float `(batch, height, width, channels)` in [0, 1],
+        batch: Dict with `images` `(batch, height, width, channels)`, float in [0, 1] or uint8,
+            of which `chunk_size` makes floats some rows at a time,
             `token_ids` integer `(batch, length)`, `padding_mask` boolean `(batch, length)`,
             and optionally `image_ids` integer `(batch,)`: pairs of equal id are
             positives of each other.
@@ -204,6 +206,8 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
         """Returns the batch with adversarial views and what they are compared with."""
         batch = dict(self._unpack(data))
         check_rows(batch)
+        if self.chunk_size is None:
+            batch = float_pixels(batch)
         batch |= views.refer(self.reference, self.terms, batch, self.chunk_size)
         attacks = {
             side: attack
@@ -246,22 +250,23 @@ class RoCMR(StepsAcrossDevices, AdversarialSteps, keras.Model):
             found.get(adversarial_view(side)) for side in ("images", "texts")
         )
         # Only the direction whose queries were attacked counts as adversarial.
-        compared = {
-            self.recall_tracker: [(images, texts), (texts, images)],
-            self.adversarial_recall_tracker: [(moved_images, texts), (moved_texts, images)],
-        }
-        measured = {}
-        for tracker, pairs in compared.items():
-            known = [pair for pair in pairs if all(each is not None for each in pair)]
-            measured[tracker] = [batch_recall(*pair, ids, self.chunk_size) for pair in known]
-            for recall in measured[tracker]:
-                tracker.update_state(recall)
+        compared = [
+            (self.recall_tracker, images, texts),
+            (self.recall_tracker, texts, images),
+            (self.adversarial_recall_tracker, moved_images, texts),
+            (self.adversarial_recall_tracker, moved_texts, images),
+        ]
+        known = [each for each in compared if all(part is not None for part in each)]
+        recalls = batch_recall([pair for _, *pair in known], ids, self.chunk_size)
+        for (tracker, *_), recall in zip(known, recalls):
+            tracker.update_state(recall)
         logs = self.get_metrics_result()
         if is_part():
             logs |= {each.name: mean_of_all(each) for each in self.metrics if each.name == "loss"}
-        for tracker, recalls in measured.items():
-            if not recalls:
-                # Nothing was measured: no number, rather than a zero.
+        measured = [tracker for tracker, *_ in known]
+        for tracker in (self.recall_tracker, self.adversarial_recall_tracker):
+            if tracker not in measured:
+                # No number, rather than a zero.
                 logs.pop(tracker.name)
         return logs
 

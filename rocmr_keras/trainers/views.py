@@ -9,6 +9,7 @@ from rocmr_keras.backend import in_chunks
 from rocmr_keras.layers import l2_normalize
 from rocmr_keras.trainers.chunks import attack_chunks
 from rocmr_keras.trainers.chunks import encode_chunks
+from rocmr_keras.trainers.chunks import float_pixels
 from rocmr_keras.trainers.chunks import rivals
 from rocmr_keras.trainers.gathering import identities
 from rocmr_keras.trainers.objective import positives
@@ -27,6 +28,8 @@ def refer(reference, terms, batch, chunk_size=None):
         Dict of float tensors `(batch, dim)`, not normalised.
     """
     options = {"training": False, "normalize": False}
+    if reference is None:
+        return {}
 
     def encode(rows):
         found = {}
@@ -45,7 +48,7 @@ def refer(reference, terms, batch, chunk_size=None):
 def _constants(encode, batch, chunk_size):
     def discarding(rows):
         with discard_updates():
-            return encode(rows)
+            return encode(float_pixels(rows))
 
     return in_chunks(discarding, batch, chunk_size)
 

@@ -8,6 +8,7 @@ from keras import ops
 from rocmr_keras.attacks import PGD
 from rocmr_keras.attacks import CharacterChoice
 from rocmr_keras.attacks import TokenSubstitution
+from rocmr_keras.backend import row_draws
 from rocmr_keras.losses import SymmetricSoftmax
 from rocmr_keras.trainers import RoCMR
 
@@ -23,7 +24,7 @@ def train(make_flat_model, make_attacks, make_batch, assign_weights, is_quicker_
         model = make_model()
         assign_weights(model)
         model.freeze(**(freeze or {}))
-        run = options.pop("run", step)
+        run, change = options.pop("run", step), options.pop("change", dict)
         eagerly = is_quicker_eagerly and run is step
         options = {**make_attacks(random_start=True), **options}
         trainer = RoCMR(model, terms=terms, chunk_size=chunk_size, **options)
@@ -31,6 +32,7 @@ def train(make_flat_model, make_attacks, make_batch, assign_weights, is_quicker_
         draw = np.random.RandomState(0).randint
         batch["candidate_token_ids"] = draw(4, 20, size=(SIZE, 2, 2, 6)).astype("int32")
         batch["candidate_padding_mask"] = batch["candidate_token_ids"] > 0
+        batch = change(batch)
         trainer.compile(keras.optimizers.SGD(0.1), run_eagerly=eagerly)
         logs = run(trainer, batch)
         state = [ops.convert_to_numpy(variable) for variable in trainer.variables]
@@ -57,13 +59,37 @@ def check_equal(train, chunk_size=CHUNK, attacks=dict, rtol=1e-5, atol=1e-6, **o
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol, err_msg=name)
 
 
-def test_a_compiled_step_of_a_rest_and_chunks(train):
+def test_a_compiled_step_of_a_rest_and_chunks(train, monkeypatch):
+    # Draws of several blocks, on TensorFlow of a number that the graph does not know.
+    monkeypatch.setattr(row_draws, "BLOCK_ROWS", 3)
     check_equal(train, run=fit_and_evaluate)
 
 
 @pytest.mark.parametrize("chunk_size", [4, 3 * SIZE])
 def test_chunks_of_one_size_and_a_batch_of_one_chunk(train, chunk_size):
     check_equal(train, chunk_size)
+
+
+@pytest.mark.parametrize("chunk_size", [CHUNK, 2])
+def test_chunks_draw_from_several_blocks_of_rows(train, monkeypatch, chunk_size):
+    monkeypatch.setattr(row_draws, "BLOCK_ROWS", 3)
+    check_equal(train, chunk_size)
+
+
+def as_bytes(batch):
+    return {**batch, "images": np.round(255 * batch["images"]).astype("uint8")}
+
+
+def as_floats_of_bytes(batch):
+    return {**batch, "images": as_bytes(batch)["images"] * np.float32(1 / 255)}
+
+
+@pytest.mark.parametrize("chunk_size", [None, CHUNK])
+def test_images_as_bytes(train, chunk_size):
+    _, expected = train(chunk_size, change=as_floats_of_bytes)
+    _, found = train(chunk_size, change=as_bytes)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
 
 
 def whole_rows(similarities, positives, scale, bias):

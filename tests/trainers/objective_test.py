@@ -32,7 +32,7 @@ def test_equal_logits_do_not_diverge():
 
 def recalls(images, texts, ids):
     images, texts, ids = (ops.convert_to_tensor(value) for value in (images, texts, ids))
-    found = [batch_recall(*pair, ids) for pair in ((images, texts), (texts, images))]
+    found = batch_recall([(images, texts), (texts, images)], ids)
     return [ops.convert_to_numpy(recall).tolist() for recall in found]
 
 
