@@ -234,8 +234,8 @@ def _make_batches(split, trainer):
         seed=FLAGS.seed,
         augment=shift if FLAGS.shift or FLAGS.mirror else None,
         drop_remainder=_drops(split),
-        dtype="uint8" if FLAGS.chunk_size else "float32",
     )
+    dataset = dataset.as_uint8() if FLAGS.chunk_size else dataset
     return _with_edits(dataset, split, trainer)
 
 

@@ -1,9 +1,12 @@
 """Settings of the whole suite, which runs once for each `KERAS_BACKEND`."""
 
+import atexit
 import gc
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 from importlib import metadata
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +22,16 @@ os.environ.setdefault(
 
 # On JAX, to say where in the source each operation comes from took 4 % of the suite.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+
+# What JAX has compiled, a model that is made anew need not compile again. Each process that runs
+# tests has a folder of its own, or it might read what another one has not yet written to its end.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["TEST_COMPILED"] = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, os.environ["TEST_COMPILED"], ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(
+    os.environ["TEST_COMPILED"], os.environ.get("PYTEST_XDIST_WORKER", "alone")
+)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
 
 # A few tests that take longer than hundreds of others: last, one core would wait for the other.
 LONGEST_FILES = ("recipes_test.py", "devices_test.py")

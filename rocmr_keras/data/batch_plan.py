@@ -24,12 +24,10 @@ class BatchPlan:
         drop_remainder: Boolean, whether a last, smaller batch is left out.
         edits: As in `Batches.with_edits`. Defaults to `None`.
         shard: Tuple of integers `(index, count)`. Defaults to `(0, 1)`, the whole.
-        dtype: `"float32"` or `"uint8"`, of the images. Defaults to `"float32"`.
 
     Raises:
         ValueError: If there is no whole batch, the split was packed by another preprocessor, a
-            preprocessor is missing, a batch cannot be divided into equal shards, `dtype` is
-            unknown, or the augmentation takes floats of images that are to be uint8.
+            preprocessor is missing, or a batch cannot be divided into equal shards.
     """
 
     split: PackedSplit
@@ -40,12 +38,10 @@ class BatchPlan:
     drop_remainder: bool
     edits: object = None
     shard: tuple = (0, 1)
-    dtype: str = "float32"
 
     def __post_init__(self):
         self._check_preprocessor()
         self._check_batch_size()
-        self._check_dtype()
         examples = min(len(self.order), self.steps * self.batch_size)
         check_shard(self.shard, examples, self.batch_size, self.augment)
 
@@ -63,13 +59,13 @@ class BatchPlan:
             {examples % size} - {0} if not self.drop_remainder else set()
         )
 
-    def open(self):
+    def open(self, dtype="float32"):
         """Packs the split, where it is not packed, and returns a `BatchReader`."""
         packed = pack(self.split, self.preprocessor) if self.preprocessor else self.split
         candidates = self.edits and candidate_maker(packed, self.preprocessor, self.edits)
         shift = self.augment if self._knows_places else None
         parts = packed, self.order, self.batch_size, shift, candidates, self.shard
-        return BatchReader(*parts, self.dtype)
+        return BatchReader(*parts, dtype)
 
     def finisher(self):
         """Returns what is called on each batch after it was read, or `None`."""
@@ -91,15 +87,6 @@ class BatchPlan:
             )
         if self.preprocessor is not None and is_packed:
             self.split.check_preprocessor(self.preprocessor)
-
-    def _check_dtype(self):
-        takes_floats = self.augment is not None and not self._knows_places
-        if self.dtype not in ("float32", "uint8") or self.dtype == "uint8" and takes_floats:
-            raise ValueError(
-                "`dtype` must be 'float32', or 'uint8' where `augment` takes pixels of 0 to 255. "
-                f"Received: dtype={self.dtype!r}, augment={self.augment}. "
-                "Use `rocmr_keras.data.RandomShift`, or leave `dtype` out."
-            )
 
     def _check_batch_size(self):
         examples, size = len(self.order), self.batch_size

@@ -21,7 +21,6 @@ def batches(
     captions="one",
     augment=None,
     drop_remainder=False,
-    dtype="float32",
 ):
     """Streams a split as batch dicts that `fit` of every backend takes.
 
@@ -51,21 +50,17 @@ def batches(
             Defaults to `None`.
         drop_remainder: Boolean, whether to leave out a last, smaller batch.
             Defaults to `False`.
-        dtype: `"float32"`, images in `[0, 1]`, or `"uint8"`, of which `RoCMR` makes such floats:
-            a quarter of the memory of a large batch that it takes in parts, `chunk_size`.
-            Defaults to `"float32"`.
 
     Returns:
-        A `Batches`. Its dicts hold `images` of that `dtype`
-        `(B, H, W, 3)`, `token_ids` int32 `(B, L)`, `padding_mask` bool
+        A `Batches`. Its dicts hold `images` float32
+        `(B, H, W, 3)` in `[0, 1]`, `token_ids` int32 `(B, L)`, `padding_mask` bool
         `(B, L)` and `image_ids` int32 `(B,)`, equal ids being positives of each
-        other. Its `shard`, `with_edits` and `with_hard_negatives` change what is read; to go on
-        as an interrupted run would have, set its `epoch`.
+        other. Its `shard`, `with_edits`, `with_hard_negatives` and `as_uint8` change what is
+        read; to go on as an interrupted run would have, set its `epoch`.
 
     Raises:
-        ValueError: If `split` is none, `captions` or `dtype` is unknown, there is no whole batch,
-            the split was packed by another preprocessor, or `augment` takes floats where the
-            images are to be uint8.
+        ValueError: If `split` is none, `captions` is unknown, there is no whole batch, or the
+            split was packed by another preprocessor.
 
     Example:
 
@@ -80,8 +75,7 @@ def batches(
             f"{type(split).__name__}. Pass for example `rocmr_keras.data.load(...)['train']`."
         )
     order = EpochOrder(split, captions, shuffle, seed)
-    plan = BatchPlan(split, preprocessor, order, batch_size, augment, drop_remainder, dtype=dtype)
-    return Batches(plan)
+    return Batches(BatchPlan(split, preprocessor, order, batch_size, augment, drop_remainder))
 
 
 class Batches(keras.utils.PyDataset):
@@ -95,6 +89,7 @@ class Batches(keras.utils.PyDataset):
     Args:
         plan: `BatchPlan`, carried out when the first batch is asked for.
         epoch: Integer, the epoch to begin with. Defaults to `0`.
+        dtype: `"float32"` or `"uint8"`, of the images. Defaults to `"float32"`.
 
     Attributes:
         epoch: Integer, the epoch that comes next. `fit` moves it on.
@@ -103,9 +98,10 @@ class Batches(keras.utils.PyDataset):
             run that ended within an epoch.
     """
 
-    def __init__(self, plan, epoch=0):
+    def __init__(self, plan, epoch=0, dtype="float32"):
         super().__init__()
         self.epoch = epoch
+        self.dtype = dtype
         self.step = 0
         self._plan = plan
         self._has_begun = False
@@ -204,8 +200,37 @@ class Batches(keras.utils.PyDataset):
         mined = MinedOrder(order, split.image_ids, both, group_size, skip_share)
         return self._changed(order=mined)
 
+    def as_uint8(self):
+        """Returns the same batches with images in bytes, of which `RoCMR` makes floats.
+
+        With its `chunk_size` it does so some rows at a time: a large batch takes a quarter of the
+        memory.
+
+        Returns:
+            Another `Batches`, at the same epoch. Its dicts hold `images` uint8.
+
+        Raises:
+            ValueError: If the augmentation is one of floats.
+
+        Example:
+
+        ```python
+        dataset = rocmr_keras.data.batches(packed, batch_size=4096)
+        RoCMR(model, image_attack, text_attack, chunk_size=64).fit(dataset.as_uint8())
+        ```
+        """
+        if self._finish is not None:
+            raise ValueError(
+                "Images stay bytes where `augment` takes pixels of 0 to 255. Received: "
+                f"augment={self._plan.augment}. Use `rocmr_keras.data.RandomShift`, or floats."
+            )
+        changed = self._changed()
+        changed.dtype = "uint8"
+        return changed
+
     def _changed(self, **changes):
-        changed = Batches(dataclasses.replace(self._plan, **changes), self.epoch)
+        plan = dataclasses.replace(self._plan, **changes)
+        changed = Batches(plan, self.epoch, self.dtype)
         changed.step = self.step
         return changed
 
@@ -309,7 +334,7 @@ class Batches(keras.utils.PyDataset):
 
     @functools.cached_property
     def _reader(self):
-        return self._plan.open()
+        return self._plan.open(self.dtype)
 
     def _read(self, place, features=None):
         place = divmod(int(place), self._steps)

@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import numpy as np
@@ -68,6 +69,7 @@ def tangled(embeddings):
 
 @pytest.fixture(scope="module")
 def search(in_one_go):
+    @functools.cache
     def search(loss_fn=tangled, **options):
         def attack(texts):
             table = ops.convert_to_tensor(WORDS)
@@ -99,7 +101,7 @@ def test_a_beam_that_covers_everything_equals_all_pairs(search):
             best = np.maximum(best, losses_of(texts))
     found = losses_of(search(num_substitutions=2, num_candidates=21, beam_size=16))
     np.testing.assert_allclose(found, best, rtol=1e-6)
-    greedy = losses_of(search(num_substitutions=2, num_candidates=21))
+    greedy = losses_of(search(num_substitutions=2, num_candidates=21, beam_size=1))
     assert np.any(greedy < best - 0.1)
 
 

@@ -104,7 +104,7 @@ def test_attacks_of_other_budgets_and_seeds_share_a_step(
     )
 
     def anew():
-        return EncodedSplit(make_model(), encoded.split, batch_size=3, verbose=0)
+        return EncodedSplit(make_model(), encoded.split, batch_size=4, verbose=0)
 
     options = {} if make is RandomNoise else {"num_steps": 2}
     attacks = [make(epsilon, seed=seed, **options) for epsilon, seed in BUDGETS]

@@ -42,7 +42,7 @@ def few_steps():
 @pytest.fixture(scope="module")
 def found(model, split):
     return auto_attack(
-        model, split, epsilon=0.2, num_substitutions=1, version="fast", batch_size=4, verbose=0
+        model, split, epsilon=0.2, num_substitutions=1, version="fast", batch_size=16, verbose=0
     )
 
 
@@ -55,7 +55,7 @@ def test_no_single_attack_leaves_less(found, model, split):
         "edits": Threat(apgd, HumanEdits(), "margin"),
         "characters": Threat(apgd, CharacterEdits(num_positions=4), "margin"),
     }
-    single = evaluate(model, split, threats, batch_size=4, verbose=0)
+    single = evaluate(model, split, threats, batch_size=16, verbose=0)
     for name in threats:
         entry = found["attacks"]["auto both" if name == "pair" else "auto query"]
         for direction in ("image_to_text", "text_to_image"):
@@ -175,7 +175,7 @@ def test_a_target_breaks_what_the_nearest_item_hides(make_world, monkeypatch):
 
 
 def test_the_ranks_are_those_of_the_report(model, split):
-    options = {"num_substitutions": 1, "version": "fast", "batch_size": 4, "verbose": 0}
+    options = {"num_substitutions": 1, "version": "fast", "batch_size": 16, "verbose": 0}
     report, ranks = auto_attack(model, split, return_ranks=True, **options)
     assert list(ranks) == ["clean", "auto query"]
     assert list(ranks["auto query"]) == ["text_to_image"]
