@@ -16,7 +16,7 @@ from rocmr_keras.trainers import RoCMR
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-# As many steps and queries as JAX unrolls: a loop would be compiled anew for each model.
+# Few steps and queries: what is compiled of them is compiled anew for each model.
 SETTINGS = {"epsilon": 0.06, "num_steps": 6, "num_queries": 20, "batch_size": 32, "verbose": 0}
 
 
