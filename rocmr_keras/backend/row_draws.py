@@ -1,8 +1,10 @@
 """Random draws for a batch of which only some rows are at hand."""
 
 import contextlib
+import functools
 import math
 import threading
+import typing
 
 import keras
 from keras import ops
@@ -11,6 +13,16 @@ from rocmr_keras.backend.devices import replicas
 
 # Rows that one seed draws. A batch of up to so many rows draws what Keras alone would.
 BLOCK_ROWS = 128
+
+
+class _Part(typing.NamedTuple):
+    """What `part_of_batch` says, and an iterator over the draws that an earlier part has left."""
+
+    total: object
+    first: object = 0
+    draws: list | None = None
+    size: int | None = None
+    known: typing.Iterator | None = None
 
 
 class _Local(threading.local):
@@ -35,8 +47,8 @@ def part_of_batch(total, first, draws=None, size=None):
             it is not known. Defaults to `None`.
     """
     before = _local.parts
-    known = iter(draws) if draws else None
-    _local.parts = (*before, (total, first, draws, known, size))
+    part = _Part(total, first, draws, size, iter(draws) if draws else None)
+    _local.parts = (*before, part)
     try:
         yield
     finally:
@@ -60,42 +72,41 @@ def draw_rows(draw, shape, axis=0, seed=None, **options):
     Returns:
         Tensor of that shape.
     """
-    count = shape[axis]
-    part = _local.parts[-1] if _local.parts else (count, 0, None, None, None)
-    local, first, draws, known, size = part
+    part = _local.parts[-1] if _local.parts else _Part(shape[axis])
 
-    def of(rows):
-        return (*shape[:axis], rows, *shape[axis + 1 :])
+    def draw_some(rows, **seeded):
+        return draw((*shape[:axis], rows, *shape[axis + 1 :]), **seeded, **options)
 
-    if known is not None:
+    if part.known is not None:
         # Devices are asked once: in the loop of the other parts they could not be.
-        drawn, _, total, before = next(known)
+        drawn, _, total, before = next(part.known)
     else:
-        total, before = replicas(local)
-        drawn = draw(of(total), **options) if seed is None else seed.next()
-        if draws is not None:
-            draws.append((drawn, seed, total, before))
+        total, before = replicas(part.total)
+        drawn = draw_some(total) if seed is None else seed.next()
+        if part.draws is not None:
+            part.draws.append((drawn, seed, total, before))
+    place = before + part.first
+    if seed is not None:
+        rows = _smaller(total, BLOCK_ROWS)
+        block, number = place // rows, _touched(part, before, shape[axis], rows)
+        known_seed = functools.partial(_Known, drawn)
+        drawn = _draw_blocks(
+            lambda index: draw_some(rows, seed=known_seed(index)), block, number, axis
+        )
+        place = place - block * rows
     start = [0] * len(shape)
-    start[axis] = before + first
-    if seed is None:
-        return ops.slice(drawn, start, shape)
-    rows = _smaller(total, BLOCK_ROWS)
-    block = start[axis] // rows
+    start[axis] = place
+    return ops.slice(drawn, start, shape)
 
-    def draw_block(index):
-        return draw(of(rows), seed=_Known(drawn, index), **options)
 
-    number = _touched(start[axis], count, rows)
-    if size and not isinstance(number, int):
-        number = _most_touched(local, before, size)
+def _draw_blocks(draw_block, first, number, axis):
     if isinstance(number, int):
-        blocks = ops.concatenate([draw_block(block + index) for index in range(number)], axis)
-    else:
-        indices = {"index": block + ops.arange(number)}
-        blocks = ops.map(lambda each: draw_block(each["index"]), indices)
-        blocks = ops.reshape(ops.moveaxis(blocks, 0, axis), of(-1))
-    start[axis] -= block * rows
-    return ops.slice(blocks, start, shape)
+        blocks = [draw_block(first + index) for index in range(number)]
+        return blocks[0] if number == 1 else ops.concatenate(blocks, axis)
+    indices = {"index": first + ops.arange(number)}
+    blocks = ops.moveaxis(ops.map(lambda each: draw_block(each["index"]), indices), 0, axis)
+    shape = ops.shape(blocks)
+    return ops.reshape(blocks, (*shape[:axis], -1, *shape[axis + 2 :]))
 
 
 class _Known(keras.random.SeedGenerator):
@@ -118,13 +129,13 @@ def _smaller(one, other):
     return min(one, other) if both else ops.minimum(one, other)
 
 
-def _touched(start, count, rows):
-    """Returns the number of blocks that some rows lie in."""
-    return (start + count - 1) // rows - start // rows + 1
-
-
-def _most_touched(total, before, size):
-    """Returns an integer, as compiled loops need it: how many blocks a part lies in at most."""
-    known = isinstance(total, int) and isinstance(before, int)
-    apart = math.gcd(total, before, size, BLOCK_ROWS) if known else 1
-    return (BLOCK_ROWS - apart + size - 1) // BLOCK_ROWS + 1
+def _touched(part, before, count, rows):
+    """Returns how many blocks of rows a part lies in, or lies in at most."""
+    start = before + part.first
+    number = (start + count - 1) // rows - start // rows + 1
+    if isinstance(number, int) or part.size is None:
+        return number
+    # Compiled loops need an integer.
+    known = isinstance(part.total, int) and isinstance(before, int)
+    apart = math.gcd(part.total, before, part.size, BLOCK_ROWS) if known else 1
+    return (BLOCK_ROWS - apart + part.size - 1) // BLOCK_ROWS + 1
